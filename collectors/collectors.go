@@ -1,0 +1,39 @@
+// Package collectors is the one list of source types. Nothing registers itself.
+package collectors
+
+import (
+	"time"
+
+	"github.com/lapse-audit/lapse/collectors/file"
+	"github.com/lapse-audit/lapse/internal/collect"
+)
+
+// Env is what a collector gets beside its section of lapse.yaml.
+type Env struct {
+	UID    string
+	Roster bool             // the source says who the people are
+	Base   string           // folder that relative paths are relative to
+	Now    func() time.Time // the run's clock
+}
+
+// Type is a kind of source. New reads the type's own section with decode, which is strict, and validates it; it does
+// not touch the source.
+type Type struct {
+	Name string
+	New  func(decode func(any) error, env Env) (collect.Collector, error)
+}
+
+// All lists the types of source.
+func All() []Type {
+	return []Type{
+		{"file", newFile},
+	}
+}
+
+func newFile(decode func(any) error, env Env) (collect.Collector, error) {
+	var c file.Config
+	if err := decode(&c); err != nil {
+		return nil, err
+	}
+	return file.New(c, file.Options{Base: env.Base, Now: env.Now, Roster: env.Roster, UID: env.UID})
+}
