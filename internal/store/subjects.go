@@ -1,0 +1,153 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+
+	"github.com/lapse-audit/lapse/internal/access"
+)
+
+// The tables of subjects are made from the schemas, so they are no migrations: one whose columns differ from its schema
+// is made anew. They hold one run's subjects at most.
+
+func subjectTable(kind access.SubjectKind) string { return "subject_" + string(kind) }
+
+// subjectColumns lists name and type of a subject table's columns: the schema's, and where a row belongs.
+func subjectColumns(kind access.SubjectKind) [][2]string {
+	columns := [][2]string{{"run", "UInt64"}, {"slice", "UInt32"}, {"no", "UInt32"}}
+	for _, c := range access.SchemaOf(kind).Columns() {
+		columns = append(columns, [2]string{c.Name, c.Type})
+	}
+	return columns
+}
+
+func (s *Store) prepareSubjects(ctx context.Context) error {
+	for _, kind := range access.SubjectKinds() {
+		if err := s.prepareSubject(ctx, kind); err != nil {
+			return fmt.Errorf("make table of %s subjects: %w", kind, err)
+		}
+	}
+	return nil
+}
+
+func (s *Store) prepareSubject(ctx context.Context, kind access.SubjectKind) error {
+	table, want := subjectTable(kind), subjectColumns(kind)
+	have, err := list(ctx, s, func(rows driver.Rows, c *[2]string) error { return rows.Scan(&c[0], &c[1]) },
+		"SELECT name, type FROM system.columns WHERE database = currentDatabase() AND table = {table:String} ORDER BY position",
+		clickhouse.Named("table", table))
+	if err != nil {
+		return err
+	}
+	if slices.Equal(have, want) {
+		return s.exec(ctx, "TRUNCATE TABLE "+table)
+	}
+	if err := s.exec(ctx, "DROP TABLE IF EXISTS "+table); err != nil {
+		return err
+	}
+	definitions := make([]string, len(want))
+	for i, c := range want {
+		definitions[i] = c[0] + " " + c[1]
+	}
+	// A part of many columns in files of their own takes a buffer a column while it is written: compact parts don't.
+	return s.exec(ctx, fmt.Sprintf(`CREATE TABLE %s (%s) ENGINE = MergeTree PARTITION BY slice ORDER BY no
+		SETTINGS min_bytes_for_wide_part = 1000000000000, min_rows_for_wide_part = 1000000000000,
+			max_bytes_to_merge_at_max_space_in_pool = 1, max_bytes_to_merge_at_min_space_in_pool = 1`, table, strings.Join(definitions, ", ")))
+}
+
+// Slices is the number of slices that a kind of subject is built in; 0: there are no such subjects. It is known after
+// WriteClosure.
+func (r *Run) Slices(ctx context.Context, kind access.SubjectKind) (int, error) {
+	ranges, err := r.ranges(ctx, string(kind))
+	if err != nil {
+		return 0, fmt.Errorf("read slices of %s subjects: %w", kind, err)
+	}
+	return len(ranges), nil
+}
+
+// BuildSubjects fills one slice of a subject's table. Slices are independent of each other; each may be built again. While
+// one is built, others may be read.
+func (r *Run) BuildSubjects(ctx context.Context, kind access.SubjectKind, slice int) error {
+	if err := r.buildSubjects(ctx, kind, slice); err != nil {
+		return fmt.Errorf("build %s subjects, slice %d of run %d: %w", kind, slice, r.ID, err)
+	}
+	return nil
+}
+
+// buildSettings keep blocks small: 8,192 accounts with their grants' names and paths take about 30 MB. Blocks are written
+// as they come; the merging of parts would cost more than it gives, for rows that are read once.
+const buildSettings = `
+SETTINGS max_block_size = 8192, min_insert_block_size_rows = 65536, min_insert_block_size_bytes = 33554432,
+    max_insert_threads = 1`
+
+func (r *Run) buildSubjects(ctx context.Context, kind access.SubjectKind, slice int) error {
+	ranges, err := r.ranges(ctx, string(kind))
+	if err != nil {
+		return err
+	}
+	if slice < 0 || slice >= len(ranges) {
+		return fmt.Errorf("there are %d slices", len(ranges))
+	}
+	if err := r.s.exec(ctx, fmt.Sprintf("ALTER TABLE %s DROP PARTITION %d", subjectTable(kind), slice)); err != nil {
+		return err
+	}
+	query := "INSERT INTO " + subjectTable(kind) + " (run, slice, no, " + strings.Join(columnNames(kind), ", ") + ")\n" +
+		"SELECT {run:UInt64}, {slice:UInt32}, no, " + strings.Join(columnNames(kind), ", ") + "\nFROM (\n" + subjectQuery(kind) + ")" + buildSettings
+	return r.s.exec(ctx, query, r.parameters(ranges[slice].parameters())...)
+}
+
+// subjectQuery is the SELECT that yields a kind's columns and no, for the numbers from {first} to {last}.
+func subjectQuery(kind access.SubjectKind) string {
+	text, err := sqlFiles.ReadFile("sql/" + subjectTable(kind) + ".sql")
+	if err != nil {
+		panic("store: " + err.Error())
+	}
+	return string(text)
+}
+
+func columnNames(kind access.SubjectKind) []string {
+	columns := access.SchemaOf(kind).Columns()
+	names := make([]string, len(columns))
+	for i, c := range columns {
+		names[i] = c.Name
+	}
+	return names
+}
+
+// Subjects yields the subjects of a slice that was built, in the order of their numbers. The row, and all it points to
+// but the texts, is the reader's own and overwritten by the next step: what is kept must be copied. A text may be kept;
+// it keeps the whole row's texts in memory. Breaking off stops the query.
+func (r *Run) Subjects(ctx context.Context, kind access.SubjectKind, slice int) iter.Seq2[access.Row, error] {
+	return func(yield func(access.Row, error) bool) {
+		fail := func(err error) {
+			yield(nil, fmt.Errorf("read %s subjects, slice %d of run %d: %w", kind, slice, r.ID, err))
+		}
+		reader, err := newRowReader(access.SchemaOf(kind).Columns())
+		if err != nil {
+			fail(err)
+			return
+		}
+		scan := func(rows driver.Rows, packed *string) error { return rows.Scan(packed) }
+		query := "SELECT formatRow('RowBinary', " + strings.Join(columnNames(kind), ", ") + ") FROM " + subjectTable(kind) +
+			" WHERE run = {run:UInt64} AND slice = {slice:UInt32} ORDER BY no SETTINGS max_block_size = 1024"
+		for packed, err := range stream(ctx, r.s, scan, query, clickhouse.Named("run", r.ID), clickhouse.Named("slice", slice)) {
+			if err != nil {
+				fail(err)
+				return
+			}
+			row, err := reader.read(packed)
+			if err != nil {
+				fail(err)
+				return
+			}
+			if !yield(row, nil) {
+				return
+			}
+		}
+	}
+}
