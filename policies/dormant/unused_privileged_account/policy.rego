@@ -1,0 +1,41 @@
+# METADATA
+# title: A privileged account is dormant
+# description: An enabled account with administrative rights has not been used for a month.
+# scope: package
+# custom:
+#   id: DOR-02
+#   subject: account
+#   severity: high
+#   controls: ["CIS-8.1:5.3", "PCI-DSS-4.0:8.2.6", "NIST-800-53r5:AC-2(3)(d)", "NIST-800-53r5:AC-6(7)", "ISO-27001:2022:A.8.2", "CMMC-2.0:IA.L2-3.5.6"]
+#   action: disable
+#   assignee: manager
+#   params: {days: 30}
+#   exempt: [leave]
+#   scope: {account.enabled: true, account.kind: human, account.privileged: true}
+#   needs: [account.days_since_login|account.never_logged_in]
+package lapse.dormant.unused_privileged_account
+
+import rego.v2
+
+import data.lapse.lib
+
+findings contains {"message": message, "evidence": evidence} if {
+	input.account.privileged
+	input.account.days_since_login >= data.params["DOR-02"].days
+	input.account.enabled
+	input.account.kind == "human"
+	not input.account.never_logged_in
+	message := sprintf("the privileged account %s in %s%s has not been used for %s", [
+		lib.account_name,
+		input.source.name,
+		lib.of_person,
+		lib.days(input.account.days_since_login),
+	])
+	evidence := json.filter(input, [
+		"account/enabled",
+		"account/kind",
+		"account/privileged",
+		"account/days_since_login",
+		"person/status",
+	])
+}

@@ -1,0 +1,98 @@
+# Package lapse.lib holds what the rules say alike: who somebody is, how long ago something was, what it costs. Each name
+# falls back to what is always known, so that no message is lost for want of an optional field.
+package lapse.lib
+
+import rego.v2
+
+# Whether the person works for somebody else. Rosters that don't say so have employees only.
+contractor if input.person.kind in {"contractor", "vendor", "temp", "external", "consultant"}
+
+account_name := input.account.username
+
+account_name := input.account.email if not input.account.username
+
+account_name := input.account.name if {
+	not input.account.username
+	not input.account.email
+}
+
+account_name := input.account.id if {
+	not input.account.username
+	not input.account.email
+	not input.account.name
+}
+
+# " privileged" to be put before "account", or nothing.
+default privileged := ""
+
+privileged := " privileged" if input.account.privileged
+
+default last_login := ""
+
+last_login := sprintf(" (last sign-in %s ago)", [days(input.account.days_since_login)])
+
+default disabled_for := ""
+
+disabled_for := sprintf(" for %s", [days(input.account.days_since_disabled)])
+
+person_name := input.person.name
+
+person_name := input.person.email if not input.person.name
+
+person_name := input.person.id if {
+	not input.person.name
+	not input.person.email
+}
+
+# " of Ada Byron" to be put after an account, or nothing.
+default of_person := ""
+
+of_person := sprintf(" of %s", [person_name])
+
+default left := "has left"
+
+left := sprintf("left %s ago", [days(input.person.days_since_end)]) if input.person.days_since_end >= 1
+
+left := sprintf("left %s ago", [hours(input.person.hours_since_end)]) if input.person.days_since_end == 0
+
+default department := "the same department"
+
+department := input.person.department
+
+owner_name := input.owner.name
+
+owner_name := input.owner.email if not input.owner.name
+
+owner_name := input.owner.id if {
+	not input.owner.name
+	not input.owner.email
+}
+
+default owner_left := "has left"
+
+owner_left := sprintf("left %s ago", [days(input.owner.days_since_end)]) if input.owner.days_since_end >= 1
+
+owner_left := sprintf("left %s ago", [hours(input.owner.hours_since_end)]) if input.owner.days_since_end == 0
+
+entitlement_name := object.get(input.entitlement, "name", input.entitlement.id)
+
+entitlement_kind := object.get(input.entitlement, "kind", "entitlement")
+
+product(seat) := object.get(seat, "product", seat.sku)
+
+default price(_) := ""
+
+price(seat) := sprintf(" at %v %s a month", [seat.cost_month, seat.currency])
+
+price(seat) := sprintf(" at %v a month", [seat.cost_month]) if not seat.currency
+
+# What a finding says about money: nothing while the price is unknown.
+cost(seat) := object.filter(seat, ["cost_month", "currency"])
+
+days(1) := "1 day"
+
+days(n) := sprintf("%v days", [n]) if n != 1
+
+hours(1) := "1 hour"
+
+hours(n) := sprintf("%v hours", [n]) if n != 1
