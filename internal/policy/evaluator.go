@@ -1,0 +1,277 @@
+package policy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/metrics"
+	"github.com/open-policy-agent/opa/v1/rego"
+	"github.com/open-policy-agent/opa/v1/topdown"
+
+	"github.com/lapse-audit/lapse/internal/access"
+	"github.com/lapse-audit/lapse/internal/finding"
+)
+
+// Evaluator evaluates subjects one after the other, in one goroutine.
+type Evaluator struct {
+	engine *Engine
+	budget *budget
+	work   map[access.SubjectKind]*work
+	counts []*counts
+}
+
+// work is what an evaluator keeps for one lane.
+type work struct {
+	*lane
+	document *document
+	counts   *counts
+	options  []rego.EvalOption
+	findings []*ast.Term // by rule, nil if there are none
+	skipped  []bool      // by rule: not evaluated on this subject
+}
+
+// NewEvaluator returns an evaluator for one goroutine.
+func (e *Engine) NewEvaluator() *Evaluator {
+	ev := &Evaluator{engine: e, budget: newBudget(), work: map[access.SubjectKind]*work{}}
+	for kind, l := range e.lanes {
+		w := &work{
+			lane:     l,
+			document: newDocument(l.columns, l.reads),
+			counts:   &counts{lane: l, bySource: map[string][]count{}},
+			findings: make([]*ast.Term, len(l.rules)),
+			skipped:  make([]bool, len(l.rules)),
+		}
+		if l.reads.child("run") != nil {
+			w.document.run = e.run
+		}
+		w.options = []rego.EvalOption{
+			rego.EvalTime(e.options.Time),
+			rego.EvalTransaction(e.txn),
+			rego.EvalExternalCancel(ev.budget),
+			rego.EvalMetrics(metrics.NoOp()),
+			rego.EvalGenerateJSON(asTerm),
+			rego.EvalRuleIndexing(!e.options.Unindexed),
+			nil, // the input
+		}
+		ev.work[kind] = w
+		ev.counts = append(ev.counts, w.counts)
+	}
+	e.mu.Lock()
+	e.evaluators = append(e.evaluators, ev)
+	e.mu.Unlock()
+	return ev
+}
+
+func asTerm(t *ast.Term, _ *rego.EvalContext) (any, error) { return t, nil }
+
+// Eval evaluates all enabled policies over one subject and gives each hit to emit, by policy and key. A policy that fails
+// is no error here (see Engine); an error is one of ctx, of emit, or of a row that is not of the subject's columns.
+func (ev *Evaluator) Eval(ctx context.Context, kind access.SubjectKind, row access.Row, emit func(Result) error) error {
+	w := ev.work[kind]
+	if w == nil {
+		return nil
+	}
+	subject := w.identity.subject(row)
+	if len(row) != len(w.columns.index) {
+		return fmt.Errorf("evaluate %s: row has %d columns, want %d", kind, len(row), len(w.columns.index))
+	}
+	input, err := w.document.build(row)
+	if err != nil {
+		return fmt.Errorf("evaluate %s %s: %w", kind, name(subject), err)
+	}
+	if err := ev.findings(ctx, w, input, subject); err != nil {
+		return fmt.Errorf("evaluate %s %s: %w", kind, name(subject), err)
+	}
+	counts := w.counts.of(subject.Source)
+	for i, r := range w.rules {
+		if w.skipped[i] {
+			continue
+		}
+		found, err := ev.settle(w, r, w.findings[i], subject, row, &counts[i])
+		if err != nil {
+			if err := ev.engine.fail(ctx, w.lane, r, r.failure(subject, nil, err)); err != nil {
+				return err
+			}
+			continue
+		}
+		for _, result := range found {
+			if err := emit(result); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func name(s finding.Subject) string {
+	if s.Source == "" {
+		return s.ID
+	}
+	return s.Source + "/" + s.ID
+}
+
+// settle counts a subject under one rule, and turns the rule's findings into results.
+func (ev *Evaluator) settle(w *work, r *rule, findings *ast.Term, subject finding.Subject, row access.Row, n *count) ([]Result, error) {
+	v, missing, plain := r.applies.judge(row)
+	if findings == nil {
+		n.unflagged(v, missing)
+		return nil, nil
+	}
+	found, err := hits(r.ID, subject, findings)
+	if err != nil {
+		return nil, err
+	}
+	if v == outOfScope {
+		return nil, errors.New("it flags a subject that its METADATA puts out of scope: correct scope")
+	}
+	if v == notEvaluable && plain {
+		return nil, fmt.Errorf("it flags a subject although its METADATA needs %s, which is unknown: correct scope, needs or the rule", missing)
+	}
+	excluded := ""
+	if r.applies.leave.isTrue(row) {
+		excluded = "leave"
+	}
+	n.flagged(excluded != "")
+	results := make([]Result, len(found))
+	for i, h := range found {
+		h.ExcludedBy = excluded
+		results[i] = Result{Hit: h, Fingerprint: finding.NewFingerprint(r.ID, subject, h.Key), Severity: r.Severity, Title: r.Title,
+			Category: r.category, Action: r.Action, Controls: r.Controls}
+		w.identity.fill(&results[i], row, r.Assignee)
+	}
+	return results, nil
+}
+
+// findings evaluates the rules into w.findings and w.skipped: all at once, and if that fails one by one, so that the rest
+// goes on without the rule at fault.
+func (ev *Evaluator) findings(ctx context.Context, w *work, input ast.Value, subject finding.Subject) error {
+	for i, r := range w.rules {
+		w.findings[i], w.skipped[i] = nil, r.failed.Load()
+	}
+	q := w.together.Load()
+	if len(q.rules) == 0 {
+		return ctx.Err()
+	}
+	if ev.query(ctx, w, q, input) == nil {
+		return nil
+	}
+	for _, r := range q.rules {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		alone, err := ev.engine.single(ctx, w.lane, r)
+		if err != nil {
+			return err
+		}
+		err = ev.query(ctx, w, alone, input)
+		if err == nil {
+			continue
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		w.skipped[r.index] = true
+		if err := ev.engine.fail(ctx, w.lane, r, r.failure(subject, err, ev.engine.explain(err))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// query evaluates some rules.
+func (ev *Evaluator) query(ctx context.Context, w *work, q *query, input ast.Value) error {
+	limit := ev.engine.options.Budget
+	w.options[len(w.options)-1] = rego.EvalParsedInput(input)
+	var rs rego.ResultSet
+	for again := true; again; {
+		ev.budget.start(ctx, limit)
+		var err error
+		rs, err = q.prepared.Eval(ctx, w.options...)
+		ev.budget.stop()
+		again = topdown.IsCancel(err) && ctx.Err() == nil && !ev.budget.spent(limit)
+		if err != nil && !again {
+			return err
+		}
+	}
+	if len(rs) != 1 {
+		return fmt.Errorf("the query has %d results, want 1", len(rs))
+	}
+	array := rs[0].Expressions[0].Value.(*ast.Term).Value.(*ast.Array)
+	for i, r := range q.rules {
+		t := array.Elem(i)
+		if set, ok := t.Value.(ast.Set); ok && set.Len() == 0 {
+			t = nil
+		}
+		w.findings[r.index], w.skipped[r.index] = t, false
+	}
+	return nil
+}
+
+func (e *Engine) explain(err error) error {
+	if topdown.IsCancel(err) {
+		return fmt.Errorf("it takes longer than %v", e.options.Budget)
+	}
+	var t *topdown.Error
+	if errors.As(err, &t) {
+		return errors.New(strings.Join(strings.Fields(t.Message), " "))
+	}
+	return err
+}
+
+// failure says of a rule where it failed, on what, and why. at is OPA's error, nil if there is none.
+func (r *rule) failure(subject finding.Subject, at, cause error) error {
+	file, line := r.File, r.Line
+	var t *topdown.Error
+	if errors.As(at, &t) && t.Location != nil && t.Location.File != "" {
+		file, line = t.Location.File, t.Location.Row
+	}
+	return fmt.Errorf("%s (%s:%d) on %s %s: %w", r.ID, file, line, subject.Kind, name(subject), cause)
+}
+
+// budget cancels an evaluation that takes too long, with one timer for all evaluations of an evaluator.
+type budget struct {
+	over  atomic.Bool
+	timer *time.Timer
+	unctx func() bool
+	ctx   context.Context
+
+	started time.Time
+}
+
+func newBudget() *budget {
+	b := &budget{}
+	b.timer = time.AfterFunc(time.Hour, b.Cancel)
+	b.timer.Stop()
+	return b
+}
+
+func (b *budget) start(ctx context.Context, d time.Duration) {
+	if ctx != b.ctx {
+		if b.unctx != nil {
+			b.unctx()
+		}
+		b.ctx, b.unctx = ctx, context.AfterFunc(ctx, b.Cancel)
+	}
+	b.over.Store(false)
+	if ctx.Err() != nil {
+		b.over.Store(true)
+	}
+	b.started = time.Now()
+	b.timer.Reset(d)
+}
+
+// spent reports whether the time is up. It is not if the timer of the evaluation before fired late.
+func (b *budget) spent(d time.Duration) bool { return time.Since(b.started) >= d }
+
+func (b *budget) stop() { b.timer.Stop() }
+
+// Cancel implements topdown.Cancel.
+func (b *budget) Cancel() { b.over.Store(true) }
+
+// Cancelled implements topdown.Cancel.
+func (b *budget) Cancelled() bool { return b.over.Load() }

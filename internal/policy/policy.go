@@ -1,0 +1,289 @@
+// Package policy loads rules written in Rego, refuses the faulty ones with the place and the cure, tests them, and
+// evaluates them over subjects.
+package policy
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+
+	"github.com/lapse-audit/lapse/internal/access"
+	"github.com/lapse-audit/lapse/internal/finding"
+)
+
+// Policy is one rule as it applies: what its METADATA says, with the overrides laid over it.
+type Policy struct {
+	ID          string
+	Title       string
+	Description string
+	Subject     access.SubjectKind
+	Severity    finding.Severity
+	Controls    []string // framework:control
+	Action      string   // the most the remediator may do
+	Assignee    string   // who is asked first: account_owner, manager, app_owner or security
+	Params      map[string]any
+	Enabled     bool
+	Exempt      []string // exemptions that turn a hit into an excluded one: leave
+	Scope       []Condition
+	Needs       []Need
+
+	// Hash changes whenever the rule could judge otherwise: with its code, what it uses of the library, its parameters,
+	// scope, needs and exemptions. Comments, layout, title, severity and the like leave it as it is.
+	Hash    string
+	Package string // dotted: lapse.leaver.active_account
+	File    string
+	Line    int // of its first findings rule
+
+	defaults map[string]any // params before overrides
+	modules  []*module
+}
+
+// Condition says which values a path must have for a subject to be in a policy's scope.
+type Condition struct {
+	Path   string
+	Values []any // bool, string, int64 or float64
+}
+
+// Need is a list of paths of which at least one must be known for a subject to be evaluable.
+type Need []string
+
+func (n Need) String() string { return strings.Join(n, "|") }
+
+// Override changes one policy. Nil and empty fields leave it as it is.
+type Override struct {
+	Enabled  *bool
+	Severity string
+	Params   map[string]any
+	Action   string
+	Assignee string
+	Place    string // where the override is written, for errors: lapse.yaml:12
+}
+
+// Options change what Load reads.
+type Options struct {
+	Overrides map[string]Override // by policy id
+}
+
+// Source is a folder of policies. Name begins the file names in messages.
+type Source struct {
+	Name string
+	FS   fs.FS
+}
+
+// Dir is the folder at path.
+func Dir(path string) Source { return Source{Name: path, FS: os.DirFS(path)} }
+
+// Pack is a set of policies without fault. It does not change once loaded and may be used from several goroutines.
+type Pack struct {
+	policies []*Policy
+	library  []*module
+	tests    []file
+	sources  []file
+}
+
+// Policies lists all policies, disabled ones too, by id.
+func (p *Pack) Policies() []Policy {
+	out := make([]Policy, len(p.policies))
+	for i, policy := range p.policies {
+		out[i] = *policy
+	}
+	return out
+}
+
+// Policy returns the policy of that id.
+func (p *Pack) Policy(id string) (Policy, bool) {
+	for _, policy := range p.policies {
+		if policy.ID == id {
+			return *policy, true
+		}
+	}
+	return Policy{}, false
+}
+
+// Load reads the policies of all sources. If anything is at fault it returns every fault found, joined, each with its
+// file and line and with what to write instead; there is no half-loaded pack.
+func Load(opts Options, sources ...Source) (*Pack, error) {
+	l := &loader{}
+	files, err := readSources(sources)
+	if err != nil {
+		return nil, err
+	}
+	pack := &Pack{}
+	parsed := true
+	byPackage := map[string]*Policy{}
+	for _, f := range files {
+		pack.sources = append(pack.sources, f)
+		if f.test() {
+			pack.tests = append(pack.tests, f)
+			continue
+		}
+		m := l.parse(f)
+		if m == nil {
+			parsed = false
+			continue
+		}
+		if m.library() {
+			pack.library = append(pack.library, m)
+			continue
+		}
+		p := byPackage[m.pkg]
+		if p == nil {
+			p = &Policy{Package: m.pkg, File: m.name}
+			byPackage[m.pkg] = p
+			pack.policies = append(pack.policies, p)
+		}
+		p.modules = append(p.modules, m)
+	}
+	for _, p := range pack.policies {
+		l.describe(p)
+	}
+	l.duplicates(pack.policies)
+	if parsed {
+		for _, p := range pack.policies {
+			l.check(p, pack.library)
+		}
+	}
+	slices.SortFunc(pack.policies, func(a, b *Policy) int { return strings.Compare(a.ID, b.ID) })
+	l.override(pack.policies, opts.Overrides)
+	if len(l.faults) > 0 {
+		return nil, l.err()
+	}
+	for _, p := range pack.policies {
+		p.Hash = hash(p, pack.library)
+	}
+	return pack, nil
+}
+
+// loader gathers faults, each once.
+type loader struct {
+	faults []fault
+	seen   map[fault]bool
+}
+
+// fault is something in a policy that must be changed before it can be loaded.
+type fault struct {
+	file    string
+	line    int
+	message string
+}
+
+func (f fault) Error() string {
+	if f.line == 0 {
+		return f.file + ": " + f.message
+	}
+	return fmt.Sprintf("%s:%d: %s", f.file, f.line, f.message)
+}
+
+func (l *loader) fault(file string, line int, format string, args ...any) {
+	f := fault{file, line, fmt.Sprintf(format, args...)}
+	if l.seen[f] {
+		return
+	}
+	if l.seen == nil {
+		l.seen = map[fault]bool{}
+	}
+	l.seen[f] = true
+	l.faults = append(l.faults, f)
+}
+
+func (l *loader) faultAt(loc *ast.Location, format string, args ...any) {
+	if loc == nil {
+		loc = &ast.Location{}
+	}
+	l.fault(loc.File, loc.Row, format, args...)
+}
+
+func (l *loader) err() error {
+	slices.SortStableFunc(l.faults, func(a, b fault) int {
+		if c := strings.Compare(a.file, b.file); c != 0 {
+			return c
+		}
+		return a.line - b.line
+	})
+	errs := make([]error, len(l.faults))
+	for i, f := range l.faults {
+		errs[i] = f
+	}
+	return errors.Join(errs...)
+}
+
+// duplicates reports policies that share an id.
+func (l *loader) duplicates(policies []*Policy) {
+	first := map[string]*Policy{}
+	for _, p := range policies {
+		if p.ID == "" {
+			continue
+		}
+		if was := first[p.ID]; was != nil {
+			l.fault(p.File, p.line("id"), "id %s is taken by %s:%d: every policy needs an id of its own", p.ID, was.File, was.line("id"))
+			continue
+		}
+		first[p.ID] = p
+	}
+}
+
+// override lays the overrides over the policies.
+func (l *loader) override(policies []*Policy, overrides map[string]Override) {
+	var ids []string
+	for _, p := range policies {
+		ids = append(ids, p.ID)
+	}
+	for id, o := range overrides {
+		place := o.Place
+		if place == "" {
+			place = "override of " + id
+		}
+		i := slices.Index(ids, id)
+		if i < 0 {
+			l.fault(place, 0, "there is no policy %s%s", id, didYouMean(id, ids))
+			continue
+		}
+		p := policies[i]
+		if o.Enabled != nil {
+			p.Enabled = *o.Enabled
+		}
+		if o.Severity != "" {
+			s, err := finding.ParseSeverity(o.Severity)
+			if err != nil {
+				l.fault(place, 0, "severity of %s: %v", id, err)
+			}
+			p.Severity = s
+		}
+		if o.Action != "" {
+			p.Action = l.oneOf(place, 0, "action of "+id, o.Action, actions)
+		}
+		if o.Assignee != "" {
+			p.Assignee = l.oneOf(place, 0, "assignee of "+id, o.Assignee, assignees)
+		}
+		p.Params = l.overrideParams(p, place, o.Params)
+	}
+}
+
+func (l *loader) overrideParams(p *Policy, place string, params map[string]any) map[string]any {
+	merged := map[string]any{}
+	for k, v := range p.defaults {
+		merged[k] = v
+	}
+	for k, v := range params {
+		was, ok := p.defaults[k]
+		if !ok {
+			l.fault(place, 0, "%s has no parameter %s%s", p.ID, k, didYouMean(k, keys(p.defaults)))
+			continue
+		}
+		v, err := paramValue(v)
+		if err == nil && kindOf(v) != kindOf(was) {
+			err = fmt.Errorf("is a %s, want a %s such as %v", kindOf(v), kindOf(was), was)
+		}
+		if err != nil {
+			l.fault(place, 0, "parameter %s of %s %v", k, p.ID, err)
+			continue
+		}
+		merged[k] = v
+	}
+	return merged
+}

@@ -1,0 +1,244 @@
+package policy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/cover"
+	"github.com/open-policy-agent/opa/v1/storage"
+	"github.com/open-policy-agent/opa/v1/storage/inmem"
+	"github.com/open-policy-agent/opa/v1/tester"
+)
+
+// TestOptions say what Test runs.
+type TestOptions struct {
+	Run     string // regular expression over package and name; empty is all
+	Verbose bool   // report what passes too
+}
+
+// TestReport counts test cases and the lines of the policies that they reach.
+type TestReport struct {
+	Passed, Failed, Skipped int
+	// Untested are the files of policies that no test file lies beside.
+	Untested []string
+	Coverage []FileCoverage
+}
+
+// OK reports whether something was tested and nothing failed.
+func (r TestReport) OK() bool { return r.Failed == 0 && r.Passed > 0 }
+
+// FileCoverage says how much of a policy file its tests reach.
+type FileCoverage struct {
+	File    string
+	Percent float64
+	Missed  []int // lines
+}
+
+// Test runs the pack's tests (every rule that begins with test_ in a _test.rego file) and writes what failed to w, with the
+// expression that did not hold and the variables in it. Parameters have the values of METADATA, whatever the overrides.
+// An error means that the tests could not be run.
+func Test(ctx context.Context, pack *Pack, w io.Writer, o TestOptions) (TestReport, error) {
+	var report TestReport
+	modules, err := pack.testModules()
+	if err != nil {
+		return report, err
+	}
+	covered := cover.New()
+	results, err := pack.runTests(ctx, modules, o.Run, func(r *tester.Runner) { r.SetCoverageQueryTracer(covered) })
+	if err != nil {
+		return report, err
+	}
+	var failed []string
+	for _, r := range results {
+		switch leaves := leafResults(r.SubResults); {
+		case r.Skip:
+			report.Skipped++
+		case r.Error != nil:
+			report.Failed++
+		case len(leaves) > 0:
+			for _, l := range leaves {
+				if l.Fail {
+					report.Failed++
+				} else {
+					report.Passed++
+				}
+			}
+		case r.Fail:
+			report.Failed++
+		default:
+			report.Passed++
+		}
+		if !r.Pass() && !r.Skip {
+			failed = append(failed, r.Package+"."+r.Name)
+		}
+	}
+	if len(failed) > 0 {
+		// Only a run that is traced can say which expression it was.
+		traced, err := pack.runTests(ctx, modules, namePattern(failed), func(r *tester.Runner) { r.EnableTracing(true) })
+		if err != nil {
+			return report, err
+		}
+		results = slices.DeleteFunc(results, func(r *tester.Result) bool { return slices.Contains(failed, r.Package+"."+r.Name) })
+		results = append(results, traced...)
+		sortResults(results)
+	}
+	ch := make(chan *tester.Result, len(results))
+	for _, r := range results {
+		ch <- r
+	}
+	close(ch)
+	if len(failed) > 0 || o.Verbose {
+		reporter := tester.PrettyReporter{Output: w, Verbose: o.Verbose && len(failed) == 0, FailureLine: true, LocalVars: true}
+		if err := reporter.Report(ch); err != nil {
+			return report, fmt.Errorf("report tests: %w", err)
+		}
+	}
+	report.Coverage = pack.coverage(covered, modules)
+	report.Untested = pack.untested()
+	return report, nil
+}
+
+// testModules parses policies, library and tests together.
+func (p *Pack) testModules() (map[string]*ast.Module, error) {
+	l := &loader{}
+	modules := map[string]*ast.Module{}
+	for _, f := range p.sources {
+		m, err := ast.ParseModuleWithOpts(f.name, f.text, parserOptions())
+		if err != nil {
+			l.parseFaults(f, err)
+			continue
+		}
+		if m == nil {
+			continue
+		}
+		if f.test() && !imports(m, "rego.v2") {
+			l.faultAt(m.Package.Location, "import rego.v2 is missing: write `import rego.v2` after the package")
+		}
+		modules[f.name] = m
+	}
+	if len(l.faults) > 0 {
+		return nil, l.err()
+	}
+	return modules, nil
+}
+
+// runTests runs the tests whose names match the pattern.
+func (p *Pack) runTests(ctx context.Context, modules map[string]*ast.Module, pattern string, configure func(*tester.Runner)) ([]*tester.Result, error) {
+	c := ast.NewCompiler().WithEnablePrintStatements(true).WithCapabilities(testCapabilities())
+	c.SetErrorLimit(0)
+	params := map[string]any{}
+	for _, policy := range p.policies {
+		params[policy.ID] = maps.Clone(policy.defaults)
+	}
+	store := inmem.NewFromObject(map[string]any{"params": params})
+	copied := map[string]*ast.Module{}
+	for name, m := range modules {
+		copied[name] = m.Copy()
+	}
+	runner := tester.NewRunner().SetCompiler(c).SetStore(store).SetModules(copied).RaiseBuiltinErrors(true).CapturePrintOutput(true).Filter(pattern)
+	configure(runner)
+	var results []*tester.Result
+	err := storage.Txn(ctx, store, storage.TransactionParams{}, func(txn storage.Transaction) error {
+		ch, err := runner.RunTests(ctx, txn)
+		if err != nil {
+			return err
+		}
+		for r := range ch {
+			results = append(results, r)
+		}
+		return ctx.Err()
+	})
+	if err != nil {
+		var faults ast.Errors
+		if errors.As(err, &faults) {
+			l := &loader{}
+			for _, e := range faults {
+				l.faultAt(e.Location, "%s", strings.Join(strings.Fields(e.Message), " "))
+			}
+			return nil, l.err()
+		}
+		return nil, fmt.Errorf("run policy tests: %w", err)
+	}
+	sortResults(results)
+	return results, nil
+}
+
+// testCapabilities are those of a policy, and print.
+func testCapabilities() *ast.Capabilities {
+	c := policyCapabilities()
+	c.Builtins = append(c.Builtins, ast.Print)
+	return c
+}
+
+func sortResults(results []*tester.Result) {
+	slices.SortFunc(results, func(a, b *tester.Result) int {
+		if c := strings.Compare(a.Location.File, b.Location.File); c != 0 {
+			return c
+		}
+		return a.Location.Row - b.Location.Row
+	})
+}
+
+func leafResults(results tester.SubResultMap) (leaves []*tester.SubResult) {
+	for _, r := range results.Iter {
+		if len(r.SubResults) == 0 {
+			leaves = append(leaves, r)
+		}
+	}
+	return leaves
+}
+
+func namePattern(names []string) string {
+	quoted := make([]string, len(names))
+	for i, n := range names {
+		name, _, _ := strings.Cut(n, "[")
+		quoted[i] = strings.NewReplacer(".", `\.`).Replace(name)
+	}
+	return "^(" + strings.Join(quoted, "|") + ")"
+}
+
+func (p *Pack) coverage(covered *cover.Cover, modules map[string]*ast.Module) []FileCoverage {
+	code := map[string]*ast.Module{}
+	for name, m := range modules {
+		if !(file{name: name}).test() {
+			code[name] = m
+		}
+	}
+	report := covered.Report(code)
+	var out []FileCoverage
+	for _, name := range keys(code) {
+		fr := report.Files[name]
+		fc := FileCoverage{File: name, Percent: fr.Coverage}
+		for _, r := range fr.NotCovered {
+			for row := r.Start.Row; row <= r.End.Row; row++ {
+				if !slices.Contains(fc.Missed, row) {
+					fc.Missed = append(fc.Missed, row)
+				}
+			}
+		}
+		slices.Sort(fc.Missed)
+		out = append(out, fc)
+	}
+	return out
+}
+
+func (p *Pack) untested() []string {
+	tested := map[string]bool{}
+	for _, f := range p.tests {
+		tested[path.Dir(f.name)] = true
+	}
+	var out []string
+	for _, policy := range p.policies {
+		if !tested[path.Dir(policy.File)] {
+			out = append(out, policy.File)
+		}
+	}
+	return out
+}
