@@ -1,0 +1,216 @@
+package scan
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/lapse-audit/lapse/internal/access"
+	"github.com/lapse-audit/lapse/internal/correlate"
+	"github.com/lapse-audit/lapse/internal/nesting"
+	"github.com/lapse-audit/lapse/internal/state"
+	"github.com/lapse-audit/lapse/internal/store"
+)
+
+// judgeAll makes the run over what was collected and publishes it.
+func judgeAll(ctx context.Context, o Options, l *state.Lease, out *Outcome) error {
+	in, err := inputs(ctx, o, out.Collected)
+	if err != nil {
+		return err
+	}
+	run, err := o.Store.BeginRun(ctx, store.RunSpec{Time: o.Time, Inputs: in})
+	if err != nil {
+		return err
+	}
+	o.Progress.Phase("linking accounts to people", 0)
+	if err := link(ctx, o, run); err != nil {
+		return err
+	}
+	o.Progress.Phase("closing nested memberships", 0)
+	if err := run.Number(ctx); err != nil {
+		return err
+	}
+	if err := run.WriteClosure(ctx, closure(ctx, run)); err != nil {
+		return err
+	}
+	judged, err := evaluate(ctx, o, run)
+	if err != nil {
+		return err
+	}
+	out.Failed = judged.failed
+	o.Progress.Phase("carrying findings on", 0)
+	if out.Run, err = finish(ctx, o, l, run, judged); err != nil {
+		return err
+	}
+	_, err = o.Store.Prune(ctx, o.Retention, o.Time)
+	return err
+}
+
+// link says who the people are and whose each account is.
+func link(ctx context.Context, o Options, run *store.Run) error {
+	var records []correlate.RosterRecord
+	for _, in := range run.Inputs {
+		if !in.Roster || in.Snapshot == 0 {
+			continue
+		}
+		for p, err := range o.Store.People(ctx, in.Source, in.Snapshot) {
+			if err != nil {
+				return err
+			}
+			records = append(records, correlate.RosterRecord{Roster: in.Source, Person: p.Person})
+		}
+	}
+	joins, err := joined(ctx, o.State)
+	if err != nil {
+		return err
+	}
+	people := correlate.Identities(records, joins, o.Time)
+	if err := run.WritePeople(ctx, seq(slices.Values(people))); err != nil {
+		return err
+	}
+	manual, err := manualLinks(ctx, o.State)
+	if err != nil {
+		return err
+	}
+	rosters := map[string][]string{}
+	for _, s := range o.Sources {
+		rosters[s.UID] = s.EmployeeIDs
+	}
+	linker := correlate.NewLinker(people, records, correlate.Options{
+		Manual: manual, EmployeeIDRosters: func(source string) []string { return rosters[source] },
+	})
+	return run.WriteLinks(ctx, links(ctx, o.Store, run, linker))
+}
+
+func links(ctx context.Context, s *store.Store, run *store.Run, linker *correlate.Linker) iter.Seq2[access.Link, error] {
+	return func(yield func(access.Link, error) bool) {
+		for _, in := range run.Inputs {
+			if in.Snapshot == 0 {
+				continue
+			}
+			for a, err := range s.Accounts(ctx, in.Source, in.Snapshot) {
+				if err != nil {
+					yield(access.Link{}, err)
+					return
+				}
+				if !yield(linker.Link(in.Source, correlate.Account{
+					ID: a.ID, EmployeeID: a.EmployeeIDKey, Email: a.EmailKey, Username: a.UsernameKey, CreatedAt: a.CreatedAt, Kind: a.Kind,
+				}), nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// joined maps the keys of joined records to the key of the first of them, which stands for the person.
+func joined(ctx context.Context, s *state.State) (correlate.Joins, error) {
+	all, err := s.Joins(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := correlate.Joins{}
+	for _, j := range all {
+		first := access.PersonKey(j.Records[0].Source, j.Records[0].ID)
+		for _, r := range j.Records[1:] {
+			out[access.PersonKey(r.Source, r.ID)] = first
+		}
+	}
+	return out, nil
+}
+
+func manualLinks(ctx context.Context, s *state.State) ([]correlate.ManualLink, error) {
+	all, err := s.Links(ctx, state.LinkFilter{})
+	if err != nil {
+		return nil, err
+	}
+	var out []correlate.ManualLink
+	for _, l := range all {
+		m := correlate.ManualLink{Source: l.Account.Source, AccountID: l.Account.ID, Denied: l.Verdict == state.IsNot}
+		if l.Verdict != state.Nobody {
+			m.Person = access.PersonKey(l.Person.Source, l.Person.ID)
+		}
+		out = append(out, m)
+	}
+	return out, nil
+}
+
+// errEnough ends a closure whose reader has stopped.
+var errEnough = errors.New("the reader has stopped")
+
+func closure(ctx context.Context, run *store.Run) iter.Seq2[store.Reach, error] {
+	edges := func(yield func(nesting.Edge, error) bool) {
+		for e, err := range run.Edges(ctx) {
+			if !yield(nesting.Edge{From: e.Holder, To: e.Entitlement}, err) {
+				return
+			}
+		}
+	}
+	return func(yield func(store.Reach, error) bool) {
+		_, err := nesting.Close(ctx, edges, nesting.Options{MaxPairs: maxPairs}, func(p nesting.Pair) error {
+			if !yield(store.Reach{Holder: p.From, Entitlement: p.To, Depth: int(p.Depth), Path: p.Path}, nil) {
+				return errEnough
+			}
+			return nil
+		})
+		if err != nil && !errors.Is(err, errEnough) {
+			yield(store.Reach{}, err)
+		}
+	}
+}
+
+// maxPairs bounds the closure of nested memberships: more is a directory in which nearly everything holds everything.
+const maxPairs = 200_000_000
+
+// staleNights counts, for each source, the runs in a row up to the last one that had no fresh snapshot of it.
+func staleNights(ctx context.Context, o Options) (map[string]int, error) {
+	last, err := o.Store.LatestRun(ctx, o.Time)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	in, err := o.Store.Inputs(ctx, last.ID)
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]int{}
+	for _, i := range in {
+		out[i.Source] = i.StaleNights
+	}
+	return out, nil
+}
+
+// forward refuses a run before the last one: findings are carried on from run to run, and can't be carried back.
+func forward(ctx context.Context, o Options) error {
+	last, err := o.Store.LatestRun(ctx, time.Time{})
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return nil
+	case err != nil:
+		return err
+	case last.Time.After(o.Time):
+		return fmt.Errorf("run %d was at %s, after %s: runs go forward; scan older exports into a store of their own",
+			last.ID, last.Time.Format(time.RFC3339), o.Time.Format(time.RFC3339))
+	}
+	return nil
+}
+
+// seq adds the error that never comes.
+func seq[T any](values iter.Seq[T]) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		for v := range values {
+			if !yield(v, nil) {
+				return
+			}
+		}
+	}
+}
+
+// sortedKeys lists the keys of a map in order.
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
