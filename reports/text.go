@@ -1,0 +1,263 @@
+package reports
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/lapse-audit/lapse/internal/finding"
+)
+
+// TextOptions say where a summary is read.
+type TextOptions struct {
+	Width int    // columns; 0 is 80, fewer than 60 are taken as 60
+	Color bool   // for a terminal, unless NO_COLOR is set: the caller looks
+	Full  string // where the full report is, "" for nowhere
+}
+
+const (
+	textCases  = 8
+	textBlinds = 12
+)
+
+// Text writes a summary that fits a terminal. Of foreign names nothing reaches the terminal that could steer it.
+func (r *Report) Text(w io.Writer, opts TextOptions) error {
+	if opts.Width == 0 {
+		opts.Width = 80
+	}
+	t := &terminal{out: bufio.NewWriter(w), width: max(opts.Width, 60), color: opts.Color}
+	r.textHeading(t)
+	r.textAlarms(t)
+	r.textCounts(t)
+	r.textFacts(t)
+	r.textCases(t)
+	r.textMoney(t)
+	r.textBlinds(t)
+	if opts.Full != "" {
+		t.line("")
+		t.wrap("", "Full report: "+opts.Full)
+	}
+	if err := t.out.Flush(); err != nil {
+		return fmt.Errorf("write summary: %w", err)
+	}
+	return nil
+}
+
+func (r *Report) textHeading(t *terminal) {
+	title := "Access report"
+	if r.Company != "" {
+		title += ": " + printable(r.Company)
+	}
+	t.line(t.bold(t.fit(title, t.width)))
+	state := "complete"
+	if !r.Run.Complete() {
+		state = "INCOMPLETE"
+	}
+	t.wrap("", fmt.Sprintf("Run %d of %s, %s", r.Run.ID, r.when(r.Run.Time), state))
+	t.wrap("", r.rosterLine())
+}
+
+// rosterLine says as of when people are known, and from where.
+func (r *Report) rosterLine() string {
+	asOf := r.RosterAsOf()
+	var names []string
+	standIn := false
+	for _, in := range r.Inputs {
+		if in.Roster {
+			names = append(names, r.sourceName(in.UID))
+			standIn = standIn || in.StandIn
+		}
+	}
+	switch {
+	case names == nil:
+		return "No roster: nobody is known to have left"
+	case asOf.IsZero():
+		return "Roster never read (" + strings.Join(names, ", ") + "): nobody is known to have left"
+	}
+	line := fmt.Sprintf("Roster as of %s, %s (%s)", r.when(asOf), age(r.Run.Time.Sub(asOf)), strings.Join(names, ", "))
+	if standIn {
+		line += "; a directory stands in for HR"
+	}
+	return line
+}
+
+func (r *Report) textAlarms(t *terminal) {
+	unsound := r.Unsound()
+	if len(unsound) == 0 && r.Run.Complete() {
+		return
+	}
+	t.line("")
+	if len(unsound) > 0 {
+		t.alarm("NOT EVERY SOURCE IS FRESH. Findings that rest on these were carried over; none of them was closed.")
+	}
+	for _, in := range unsound {
+		t.alarm(r.inputLine(in))
+	}
+	if !r.Run.Complete() {
+		t.alarm("THE RUN IS INCOMPLETE: " + strings.Join(r.Run.Reasons, "; "))
+	}
+}
+
+// inputLine says what is wrong with a source and what was used in its place.
+func (r *Report) inputLine(in Input) string {
+	line := strings.ToUpper(string(in.Status)) + " " + r.sourceName(in.UID) + ": "
+	if in.Taken.IsZero() {
+		line += "no data"
+	} else {
+		line += "data of " + r.when(in.Taken) + " was used"
+	}
+	if len(in.Reasons) > 0 {
+		line += " (" + strings.Join(in.Reasons, "; ") + ")"
+	}
+	return line
+}
+
+func (r *Report) textCounts(t *terminal) {
+	t.line("")
+	t.line(t.dim(fmt.Sprintf("%-10s%9s%9s%9s%9s%9s", "", "open", "new", "closed", "backlog", "excepted")))
+	row := func(name string, c Count) string {
+		return fmt.Sprintf("%-10s%9s%9s%9s%9s%9s", name, thousands(c.Open), thousands(c.New), thousands(c.Closed), thousands(c.Backlog), thousands(c.Excepted))
+	}
+	for s := finding.Critical; s >= finding.Info; s-- {
+		if c := r.BySeverity[s]; c != (Count{}) {
+			t.line(t.severity(s, row(s.String(), c)))
+		}
+	}
+	t.line(t.bold(row("total", r.Total.Count)))
+	if n := r.Total.Count.Carried; n > 0 {
+		t.wrap("", fmt.Sprintf("%s carried over, for this run could not judge them.", count(n, "finding was", "findings were")))
+	}
+	if b := r.Total.Count.Backlog; b > 0 {
+		line := fmt.Sprintf("The backlog is what was there on a source's or a rule's first night: %s", count(b, "finding", "findings"))
+		if r.Backlog.Overdue > 0 {
+			line += ", " + thousands(r.Backlog.Overdue) + " overdue"
+		}
+		if !r.Backlog.Next.IsZero() {
+			line += ", next due " + r.day(r.Backlog.Next)
+		}
+		t.wrap("", line+".")
+	}
+}
+
+func (r *Report) textFacts(t *terminal) {
+	facts := r.Facts()
+	if len(facts) == 0 {
+		return
+	}
+	t.heading("What stands")
+	for _, f := range facts {
+		mark := "  "
+		if f.Alarm {
+			mark = t.red("! ")
+		} else if f.Blind {
+			mark = t.yellow("? ")
+		}
+		t.wrapMarked(mark, f.Text)
+		t.wrapDim("    ", f.Basis)
+	}
+}
+
+func (r *Report) textCases(t *terminal) {
+	if len(r.cases) == 0 {
+		return
+	}
+	t.heading(fmt.Sprintf("Worst of %s", count(r.caseCount, "person's case", "people's cases")))
+	for _, c := range r.cases[:min(len(r.cases), textCases)] {
+		who := printable(c.Name)
+		if who == "" {
+			who = printable(c.Person)
+		}
+		if c.Department != "" {
+			who += " (" + printable(c.Department) + ")"
+		}
+		level := fmt.Sprintf("%-8s", c.Severity)
+		about := count(c.Count, "finding", "findings")
+		who = t.fit(who, t.width-2-len(level)-1-len(about)-2)
+		pad := max(t.width-2-len(level)-1-columns(who)-len(about), 1)
+		t.line("  " + t.severity(c.Severity, level) + " " + who + strings.Repeat(" ", pad) + about)
+		t.line(t.dim(t.fit(strings.Repeat(" ", 11)+printable(c.Lead.Policy+" "+c.Lead.Message), t.width)))
+	}
+	if left := r.caseCount - min(len(r.cases), textCases); left > 0 {
+		t.line("  and " + count(left, "more person", "more people"))
+	}
+}
+
+func (r *Report) textMoney(t *terminal) {
+	money := r.Total.Cost()
+	if len(money) == 0 && r.Unpriced == 0 {
+		return
+	}
+	t.heading("Money spent on what stands")
+	for _, m := range money {
+		t.line(fmt.Sprintf("  %s a month, %s a year", amount(m.Month, printable(m.Currency)), amount(m.Year, printable(m.Currency))))
+	}
+	if r.Unpriced > 0 {
+		t.wrap("  ", fmt.Sprintf("%s not in these sums, for no price is known", count(r.Unpriced, "seat is", "seats are")))
+	}
+}
+
+func (r *Report) textBlinds(t *terminal) {
+	blinds := r.Blinds()
+	t.heading("Could not be evaluated")
+	if len(r.Tallies) == 0 {
+		t.line("  Anything: no rule was evaluated on any source.")
+		return
+	}
+	if len(blinds) == 0 {
+		t.line("  Nothing: every enabled rule judged every subject in its scope.")
+		return
+	}
+	source := len("source")
+	for _, b := range blinds[:min(len(blinds), textBlinds)] {
+		source = min(max(source, columns(printable(b.Source))), 20)
+	}
+	t.line(t.dim(fmt.Sprintf("  %-8s %s %10s  missing", "rule", pad("source", source), "subjects")))
+	for _, b := range blinds[:min(len(blinds), textBlinds)] {
+		number, why := thousands(b.Subjects), []string{}
+		for _, m := range b.Missing {
+			why = append(why, m.Field)
+		}
+		reason := strings.Join(why, ", ")
+		if b.Failed != "" {
+			number, reason = "FAILED", b.Failed
+		}
+		name := b.Source
+		if name == "" {
+			name = "(people)"
+		}
+		t.line(t.fit(fmt.Sprintf("  %-8s %s %10s  %s", printable(b.Policy), pad(t.fit(printable(name), source), source), number, printable(reason)), t.width))
+	}
+	if left := len(blinds) - textBlinds; left > 0 {
+		t.wrap("  ", fmt.Sprintf("and %s of a rule and a source", count(left, "more pair", "more pairs")))
+	}
+}
+
+// when and day print times in the reader's zone, and name it.
+func (r *Report) when(t time.Time) string {
+	if t.IsZero() {
+		return "(unknown)"
+	}
+	return t.In(r.Zone).Format("Mon 2 Jan 2006, 15:04 MST")
+}
+
+func (r *Report) day(t time.Time) string {
+	if t.IsZero() {
+		return "(unknown)"
+	}
+	return t.In(r.Zone).Format("2 Jan 2006")
+}
+
+// age says how old something is, in the largest unit that fits.
+func age(d time.Duration) string {
+	switch {
+	case d < 0:
+		return "in the future"
+	case d < time.Hour:
+		return "less than an hour old"
+	case d < 48*time.Hour:
+		return count(int(d/time.Hour), "hour old", "hours old")
+	}
+	return count(int(d/(24*time.Hour)), "day old", "days old")
+}
