@@ -1,0 +1,110 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/lapse-audit/lapse/internal/access"
+	"github.com/lapse-audit/lapse/internal/collect"
+)
+
+// Check is one thing that the doctor looked at.
+type Check struct {
+	What   string `json:"what"`
+	OK     bool   `json:"ok"`
+	Detail string `json:"detail"`
+}
+
+// Doctor tries everything that a scan needs and changes nothing in the sources: the policies, the store, the decisions,
+// and each of the named sources (all of them where none is named), which it reads whole.
+func (a *App) Doctor(ctx context.Context, uids []string) []Check {
+	var out []Check
+	note := func(what string, err error, detail string) {
+		c := Check{What: what, OK: err == nil, Detail: detail}
+		if err != nil {
+			c.Detail = err.Error()
+		}
+		out = append(out, c)
+	}
+	pack, err := a.Pack()
+	detail := ""
+	if err == nil {
+		on := 0
+		for _, p := range pack.Policies() {
+			if p.Enabled {
+				on++
+			}
+		}
+		detail = fmt.Sprintf("%d loaded, %d enabled", len(pack.Policies()), on)
+	}
+	note("policies", err, detail)
+	st, err := a.State(ctx)
+	if err == nil {
+		detail = st.Name()
+	}
+	note("decisions", err, detail)
+	if err == nil {
+		facts, err := a.Store(ctx)
+		if err == nil {
+			detail = facts.Describe()
+		}
+		note("store", err, detail)
+	}
+	if !slices.ContainsFunc(a.Config.Sources, rosterSource) {
+		out = append(out, Check{"roster", false, a.Config.File + ": no source has a roster section: nobody will be known to have left"})
+	}
+	sources, err := a.Sources(uids)
+	if err != nil {
+		note("sources", err, "")
+	}
+	for _, s := range sources {
+		res, err := collect.Run(ctx, s.Collector, nowhere{}, collect.Options{Limits: s.Limits, Now: a.Now()})
+		note("source "+s.UID, err, describe(res))
+		for _, r := range res.Rejections[:min(5, len(res.Rejections))] {
+			out = append(out, Check{"source " + s.UID, false, "rejected: " + r.String()})
+		}
+		for _, g := range res.Gaps {
+			out = append(out, Check{"source " + s.UID, false, "gap: " + g.String()})
+		}
+	}
+	return out
+}
+
+// describe says what a source gave and what it lacks.
+func describe(res collect.Result) string {
+	var parts []string
+	for _, k := range collect.Kinds() {
+		if n := res.Counts[k]; n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, k))
+		}
+	}
+	if len(parts) == 0 {
+		parts = []string{"nothing"}
+	}
+	var missing, partial []string
+	for name, c := range res.Provenance.Coverage {
+		switch c {
+		case access.CoverageNone:
+			missing = append(missing, name)
+		case access.CoveragePartial:
+			partial = append(partial, name)
+		}
+	}
+	slices.Sort(missing)
+	slices.Sort(partial)
+	if missing != nil {
+		parts = append(parts, "not given: "+strings.Join(missing, " "))
+	}
+	if partial != nil {
+		parts = append(parts, "given for some: "+strings.Join(partial, " "))
+	}
+	return strings.Join(parts, "; ")
+}
+
+// nowhere takes records and keeps none.
+type nowhere struct{}
+
+func (nowhere) Put(access.Record) error        { return nil }
+func (nowhere) Reject(collect.Rejection) error { return nil }

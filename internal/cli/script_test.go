@@ -1,0 +1,100 @@
+package cli_test
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"log"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/lapse-audit/lapse/internal/cli"
+)
+
+var update = flag.Bool("update", false, "rewrite the expected output in the scripts")
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"mkhr": makeRoster,
+		"lapse": func() {
+			ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+			defer stop()
+			os.Exit(cli.Run(ctx, cli.System{
+				Args: os.Args[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, LookupEnv: os.LookupEnv, Version: "test",
+			}))
+		},
+	})
+}
+
+// TestScripts runs testdata/script/*.txtar: each is a session of a user at the command line.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 filepath.Join("..", "..", "testdata", "script"),
+		UpdateScripts:       *update,
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Setup: func(env *testscript.Env) error {
+			for _, name := range []string{"LAPSE_LIBCHDB", "GOCOVERDIR"} {
+				if v := os.Getenv(name); v != "" {
+					env.Setenv(name, v)
+				}
+			}
+			env.Setenv("LAPSE_ACTOR", "u123")
+			env.Setenv("TZ", "UTC")
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits": exits,
+			"forge": func(ts *testscript.TestScript, _ bool, args []string) {
+				text := ts.ReadFile(args[0])
+				ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(strings.Replace(text, "hand-over", "hand_over", 1)), 0o600))
+			},
+			"latin1": func(ts *testscript.TestScript, _ bool, args []string) {
+				text := "id,name,status,start_at,end_at,kind\np1,Zo\xeb,active,2020-01-01,,employee\np2,Bea,ended,2020-01-01,2026-10-01,employee\n"
+				ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(text), 0o600))
+			},
+		},
+	})
+}
+
+// exits checks the exit code of a program: exits 4 lapse scan.
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits CODE PROGRAM ARGS...")
+	}
+	code := 0
+	if err := ts.Exec(args[1], args[2:]...); err != nil {
+		e, ok := err.(interface{ ExitCode() int })
+		ts.Check(map[bool]error{false: err}[ok])
+		code = e.ExitCode()
+	}
+	if want := args[0]; want != string(rune('0'+code)) {
+		ts.Fatalf("exit code %d, want %s", code, want)
+	}
+}
+
+// makeRoster writes a roster of N people, p0 to pN-1, of whom every third has left: mkhr N FILE.
+func makeRoster() {
+	n, err := strconv.Atoi(os.Args[1])
+	if err != nil {
+		log.Fatal(err)
+	}
+	var b strings.Builder
+	b.WriteString("id,name,status,start_at,end_at\n")
+	for i := range n {
+		status, end := "active", ""
+		if i%3 == 0 {
+			status, end = "ended", "2026-10-01"
+		}
+		fmt.Fprintf(&b, "p%d,Person %d,%s,2019-01-01,%s\n", i, i, status, end)
+	}
+	if err := os.WriteFile(os.Args[2], []byte(b.String()), 0o600); err != nil {
+		log.Fatal(err)
+	}
+}

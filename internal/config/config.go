@@ -1,0 +1,338 @@
+// Package config reads lapse.yaml.
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/lapse-audit/lapse/internal/collect"
+)
+
+// Config is lapse.yaml. Relative paths in it are relative to Dir.
+type Config struct {
+	Timezone   string    `yaml:"timezone"`
+	Store      Store     `yaml:"store"`
+	State      State     `yaml:"state"`
+	Retention  Retention `yaml:"retention"`
+	Scan       Scan      `yaml:"scan"`
+	Policies   Policies  `yaml:"policies"`
+	Guard      Guard     `yaml:"guard"` // for sources that set none of their own
+	Sources    []Source  `yaml:"sources"`
+	People     string    `yaml:"people"`     // people.yaml: one person's records over several rosters
+	Exceptions string    `yaml:"exceptions"` // a file of exceptions kept in git, applied at each scan
+	Report     Report    `yaml:"report"`
+
+	File string `yaml:"-"` // as it was named
+	Dir  string `yaml:"-"` // absolute folder of File
+
+	Location *time.Location `yaml:"-"`
+}
+
+// Store says where facts are kept.
+type Store struct {
+	URL      string `yaml:"url"` // embedded:DIR, clickhouse://HOST:9000/DB, https://HOST:8443/DB
+	User     string `yaml:"user"`
+	Password Secret `yaml:"password"`
+	CA       string `yaml:"ca"`     // PEM file, beside the system's
+	Memory   Size   `yaml:"memory"` // of the embedded engine
+	Threads  int    `yaml:"threads"`
+	Library  string `yaml:"library"` // libchdb, where it is not found by itself
+}
+
+// UnmarshalYAML takes a bare URL or the section.
+func (s *Store) UnmarshalYAML(n *yaml.Node) error {
+	if n.Kind == yaml.ScalarNode {
+		s.URL = n.Value
+		return nil
+	}
+	type plain Store
+	return decode("", n, "store", (*plain)(s))
+}
+
+// State says where decisions are kept.
+type State struct {
+	URL      string `yaml:"url"` // a file, or postgres://HOST/DB
+	Password Secret `yaml:"password"`
+}
+
+// UnmarshalYAML takes a bare URL or the section.
+func (s *State) UnmarshalYAML(n *yaml.Node) error {
+	if n.Kind == yaml.ScalarNode {
+		s.URL = n.Value
+		return nil
+	}
+	type plain State
+	return decode("", n, "state", (*plain)(s))
+}
+
+// Retention says how long facts are kept.
+type Retention struct {
+	Nights        int `yaml:"nights"`         // the last complete run of each day
+	Months        int `yaml:"months"`         // one run a month
+	ChangesMonths int `yaml:"changes_months"` // observed changes
+}
+
+// Scan sets the nightly job.
+type Scan struct {
+	Parallel    int `yaml:"parallel"`     // sources read at the same time
+	BacklogDays int `yaml:"backlog_days"` // until the findings of a first night are due
+	Workers     int `yaml:"workers"`      // that evaluate policies
+}
+
+// Policies chooses and adjusts rules.
+type Policies struct {
+	Folders []string        `yaml:"folders"`
+	Enable  []string        `yaml:"enable"`
+	Disable []string        `yaml:"disable"`
+	Rules   map[string]Rule `yaml:"rules"`
+}
+
+// Rule overrides the METADATA of one policy.
+type Rule struct {
+	Enabled  *bool          `yaml:"enabled"`
+	Severity string         `yaml:"severity"`
+	Action   string         `yaml:"action"`
+	Assignee string         `yaml:"assignee"`
+	Params   map[string]any `yaml:"params"`
+}
+
+// Guard says how far a snapshot may differ from the ones before it.
+type Guard = collect.Limits
+
+// Source is one connected system. What its type needs besides stands in Section.
+type Source struct {
+	UID       string    `yaml:"uid"`
+	Name      string    `yaml:"name"`
+	Type      string    `yaml:"type"`
+	Directory bool      `yaml:"directory"` // the people's main directory
+	Links     Links     `yaml:"links"`
+	Limits    yaml.Node `yaml:"guard"`
+
+	Guard   Guard     `yaml:"-"` // Limits laid over the general guard
+	Roster  bool      `yaml:"-"` // the section has a roster key, which the type reads
+	Line    int       `yaml:"-"`
+	section yaml.Node `yaml:"-"`
+	file    string    `yaml:"-"`
+}
+
+// Links declares the rosters whose employee ids a source carries.
+type Links struct {
+	EmployeeID []string `yaml:"employee_id"`
+}
+
+// Report says where scans leave their reports.
+type Report struct {
+	Dir string `yaml:"dir"`
+}
+
+// Decode reads the part of the section that the source's type owns into v, strictly.
+func (s *Source) Decode(v any) error {
+	return decode(s.file, &s.section, fmt.Sprintf("sources[%s]", s.UID), v)
+}
+
+// common are the keys that every source has.
+var common = map[string]bool{"uid": true, "name": true, "type": true, "directory": true, "links": true, "guard": true}
+
+// UnmarshalYAML parts the common keys from those of the type.
+func (s *Source) UnmarshalYAML(n *yaml.Node) error {
+	if n.Kind != yaml.MappingNode {
+		return fmt.Errorf("want a mapping with uid and type")
+	}
+	type plain Source
+	shared := yaml.Node{Kind: yaml.MappingNode, Line: n.Line, Column: n.Column}
+	s.section = yaml.Node{Kind: yaml.MappingNode, Line: n.Line, Column: n.Column}
+	for i := 0; i < len(n.Content); i += 2 {
+		to := &s.section
+		s.Roster = s.Roster || n.Content[i].Value == "roster"
+		if common[n.Content[i].Value] {
+			to = &shared
+		}
+		to.Content = append(to.Content, n.Content[i], n.Content[i+1])
+	}
+	s.Line = n.Line
+	return decode("", &shared, "", (*plain)(s))
+}
+
+// Size is a number of bytes: 512MiB, 4GiB, 2GB.
+type Size int64
+
+// UnmarshalYAML reads a number with an optional unit.
+func (s *Size) UnmarshalYAML(n *yaml.Node) error {
+	m := regexp.MustCompile(`^(\d+) ?(B|KB|MB|GB|KiB|MiB|GiB)?$`).FindStringSubmatch(n.Value)
+	if m == nil {
+		return fmt.Errorf("want a size such as 512MiB or 4GiB, got %q", n.Value)
+	}
+	v, err := strconv.ParseInt(m[1], 10, 64)
+	if err != nil {
+		return err
+	}
+	unit := map[string]int64{"": 1, "B": 1, "KB": 1e3, "MB": 1e6, "GB": 1e9, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}[m[2]]
+	if v > (1<<62)/unit {
+		return fmt.Errorf("%q is too large", n.Value)
+	}
+	*s = Size(v * unit)
+	return nil
+}
+
+// Default is the configuration that lapse.yaml is laid over.
+func Default() Config {
+	return Config{
+		Timezone:  "UTC",
+		Store:     Store{URL: "embedded:./lapse-data"},
+		Retention: Retention{Nights: 35, Months: 13, ChangesMonths: 25},
+		Scan:      Scan{Parallel: 4, BacklogDays: 30},
+		Guard:     collect.DefaultLimits(),
+		Report:    Report{Dir: "./lapse-report"},
+	}
+}
+
+// Load reads and validates a file. All faults are reported at once.
+func Load(path string) (*Config, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		if errors.Is(err, os.ErrNotExist) {
+			return nil, fmt.Errorf("%s: no such file: write one with `lapse init`, or name it with --config", path)
+		}
+		return nil, err
+	}
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+	return Parse(path, filepath.Dir(abs), data)
+}
+
+// Parse reads and validates the text of a file in dir.
+func Parse(file, dir string, data []byte) (*Config, error) {
+	c := Default()
+	c.File, c.Dir = file, dir
+	var doc yaml.Node
+	dec := yaml.NewDecoder(bytes.NewReader(data))
+	switch err := dec.Decode(&doc); {
+	case errors.Is(err, io.EOF):
+		return nil, fmt.Errorf("%s: the file is empty: write one with `lapse init`", file)
+	case err != nil:
+		return nil, fmt.Errorf("%s: %s", file, strings.TrimPrefix(err.Error(), "yaml: "))
+	}
+	if err := dec.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("%s: more than one YAML document: keep one", file)
+	}
+	if err := decode(file, doc.Content[0], "", &c); err != nil {
+		return nil, named(file, err)
+	}
+	var errs []error
+	for i := range c.Sources {
+		src := &c.Sources[i]
+		src.file, src.Guard = file, c.Guard
+		if !src.Limits.IsZero() {
+			errs = append(errs, decode(file, &src.Limits, fmt.Sprintf("sources[%s].guard", src.UID), &src.Guard))
+			if err := src.Guard.Validate(); err != nil {
+				errs = append(errs, &Error{File: file, Line: src.Limits.Line, Column: src.Limits.Column, Path: fmt.Sprintf("sources[%s].guard", src.UID), Reason: err.Error()})
+			}
+		}
+		if src.Name == "" {
+			src.Name = src.UID
+		}
+	}
+	return &c, errors.Join(append(errs, c.validate())...)
+}
+
+// named sets the file in errors of sections that were read without knowing it.
+func named(file string, err error) error {
+	if many, ok := err.(interface{ Unwrap() []error }); ok {
+		var out []error
+		for _, e := range many.Unwrap() {
+			out = append(out, named(file, e))
+		}
+		return errors.Join(out...)
+	}
+	var place *Error
+	if errors.As(err, &place) && place.File == "" {
+		place.File = file
+	}
+	return err
+}
+
+var uidForm = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`)
+
+func (c *Config) validate() error {
+	var errs []error
+	fail := func(line int, format string, args ...any) {
+		errs = append(errs, &Error{File: c.File, Line: max(line, 1), Column: 1, Reason: fmt.Sprintf(format, args...)})
+	}
+	var err error
+	if c.Location, err = time.LoadLocation(c.Timezone); err != nil {
+		fail(1, "timezone: %q is not in the time zone database: write one such as Europe/Berlin", c.Timezone)
+	}
+	if c.Retention.Nights < 1 || c.Retention.Months < 1 || c.Retention.ChangesMonths < 1 {
+		fail(1, "retention: nights, months and changes_months must be at least 1")
+	}
+	if err := c.Guard.Validate(); err != nil {
+		fail(1, "guard: %v", err)
+	}
+	seen := map[string]int{}
+	rosters := map[string]bool{}
+	for _, s := range c.Sources {
+		if !uidForm.MatchString(s.UID) {
+			fail(s.Line, "sources: uid %q: want lower-case letters, digits, '.', '_' or '-', at most 64", s.UID)
+		}
+		if line, ok := seen[s.UID]; ok {
+			fail(s.Line, "sources: uid %q stands already in line %d: a uid is permanent and unique", s.UID, line)
+		}
+		seen[s.UID] = s.Line
+		if s.Type == "" {
+			fail(s.Line, "sources[%s]: type is missing", s.UID)
+		}
+		rosters[s.UID] = s.Roster
+	}
+	for _, s := range c.Sources {
+		for _, r := range s.Links.EmployeeID {
+			if !rosters[r] {
+				fail(s.Line, "sources[%s]: links: employee_id: %q is not a source with a roster section", s.UID, r)
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Path makes a path of the configuration absolute.
+func (c *Config) Path(p string) string { return resolvePath(c.Dir, p) }
+
+// StoreURL is the store's URL with an embedded folder made absolute.
+func (c *Config) StoreURL() string {
+	if dir, ok := strings.CutPrefix(c.Store.URL, "embedded:"); ok {
+		return "embedded:" + c.Path(dir)
+	}
+	return c.Store.URL
+}
+
+// StateURL is where decisions are kept: by default beside the embedded store.
+func (c *Config) StateURL() string {
+	switch {
+	case strings.Contains(c.State.URL, "://"):
+		return c.State.URL
+	case c.State.URL != "":
+		return c.Path(c.State.URL)
+	}
+	if dir, ok := strings.CutPrefix(c.StoreURL(), "embedded:"); ok {
+		return filepath.Join(dir, "state.db")
+	}
+	return c.Path("lapse-state.db")
+}
+
+func resolvePath(base, p string) string {
+	if filepath.IsAbs(p) {
+		return filepath.Clean(p)
+	}
+	return filepath.Join(base, p)
+}

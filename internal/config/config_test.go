@@ -1,0 +1,131 @@
+package config
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+)
+
+func parse(t *testing.T, text string) (*Config, error) {
+	t.Helper()
+	return Parse("lapse.yaml", "/etc/lapse", []byte(text))
+}
+
+func TestFaultsNameTheirPlace(t *testing.T) {
+	for name, c := range map[string]struct{ text, want string }{
+		"unknown key":        {"timezone: UTC\nsouces: []\n", `lapse.yaml:2:1: unknown key "souces": did you mean "sources"?`},
+		"unknown, far":       {"zzzzzzz: 1\n", `lapse.yaml:1:1: unknown key "zzzzzzz"`},
+		"nested":             {"scan:\n  paralel: 3\n", `lapse.yaml:2:3: scan: unknown key "paralel": did you mean "parallel"?`},
+		"wrong type":         {"scan:\n  parallel: many\n", `lapse.yaml:2:13: scan.parallel: want a whole number, got "many"`},
+		"not a list":         {"sources: hr\n", `lapse.yaml:1:10: sources: want a list, got "hr"`},
+		"twice":              {"timezone: UTC\ntimezone: UTC\n", `lapse.yaml:2:1: key "timezone" stands already in line 1`},
+		"zone":               {"timezone: Mars/Base\n", `"Mars/Base" is not in the time zone database`},
+		"percent":            {"guard:\n  max_shrink: ten\n", `lapse.yaml:2:15: guard.max_shrink: "ten" is no share: write 10% or 0.1`},
+		"store section":      {"store:\n  ulr: x\n", `lapse.yaml:2:3: store: unknown key "ulr": did you mean "url"?`},
+		"secret in clear":    {"store:\n  url: x\n  password: hunter2\n", `a secret is only referred to: write env:NAME`},
+		"source guard":       {"sources:\n- uid: a\n  type: file\n  guard: {max_shrnk: 5%}\n", `lapse.yaml:4:11: sources[a].guard: unknown key "max_shrnk": did you mean "max_shrink"?`},
+		"source uid twice":   {"sources:\n- {uid: a, type: file}\n- {uid: a, type: file}\n", `lapse.yaml:3:1: sources: uid "a" stands already in line 2`},
+		"source without uid": {"sources:\n- {type: file}\n", `sources: uid "": want`},
+		"links to no roster": {"sources:\n- {uid: a, type: file, links: {employee_id: [hr]}}\n", `"hr" is not a source with a roster section`},
+		"rule":               {"policies: {rules: {DOR-01: {parms: {days: 3}}}}\n", `policies.rules.DOR-01: unknown key "parms": did you mean "params"?`},
+		"empty":              {"", "the file is empty"},
+		"two documents":      {"timezone: UTC\n---\ntimezone: UTC\n", "more than one YAML document"},
+		"syntax":             {"timezone: [\n", "lapse.yaml: line"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := parse(t, c.text)
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("error = %v\nwant it to say %s", err, c.want)
+			}
+			if err != nil && strings.Contains(err.Error(), "hunter2") {
+				t.Errorf("the error tells the secret: %v", err)
+			}
+		})
+	}
+}
+
+func TestAllFaultsAtOnce(t *testing.T) {
+	_, err := parse(t, "souces: []\nscan: {paralel: 1}\ntimezon: UTC\n")
+	for _, want := range []string{"souces", "paralel", "timezon"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error = %v, want it to name %s", err, want)
+		}
+	}
+}
+
+func TestDefaultsAndOverlay(t *testing.T) {
+	c, err := parse(t, `
+timezone: Europe/Berlin
+store: {memory: 2GiB}
+guard: {max_shrink: 5%}
+sources:
+- {uid: hr, type: file, roster: {}, guard: {max_shrink: 0%}, files: {people: {path: x.csv}}}
+- {uid: crm, type: file, links: {employee_id: [hr]}}
+`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := c.StoreURL(); got != "embedded:/etc/lapse/lapse-data" {
+		t.Errorf("store = %s", got)
+	}
+	if got := c.StateURL(); got != "/etc/lapse/lapse-data/state.db" {
+		t.Errorf("state = %s", got)
+	}
+	if c.Store.Memory != 2<<30 || c.Retention.Nights != 35 {
+		t.Errorf("memory %d, nights %d", c.Store.Memory, c.Retention.Nights)
+	}
+	if g := c.Sources[0].Guard; g.MaxShrink != 0 || g.MaxGrowth != 1 {
+		t.Errorf("guard of hr = %+v", g)
+	}
+	if g := c.Sources[1].Guard; g.MaxShrink != 0.05 {
+		t.Errorf("guard of crm = %+v", g)
+	}
+	if !c.Sources[0].Roster || c.Sources[1].Roster {
+		t.Error("hr is the roster and crm is none")
+	}
+	var section struct {
+		Roster struct{} `yaml:"roster"`
+		Files  map[string]struct {
+			Path string `yaml:"path"`
+		} `yaml:"files"`
+	}
+	if err := c.Sources[0].Decode(&section); err != nil || section.Files["people"].Path != "x.csv" {
+		t.Errorf("section = %+v, %v", section, err)
+	}
+	var other struct {
+		Field string `yaml:"field"`
+	}
+	if err := c.Sources[0].Decode(&other); err == nil || !strings.Contains(err.Error(), `lapse.yaml:6:`) {
+		t.Errorf("decoding an unknown key of the type: %v", err)
+	}
+}
+
+func TestSecretsNeverPrint(t *testing.T) {
+	t.Setenv("LAPSE_TEST_SECRET", "hunter2")
+	c, err := parse(t, "store: {url: 'clickhouse://h/db', password: 'env:LAPSE_TEST_SECRET'}\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := c.Store.Password.Resolve(context.Background(), "/")
+	if err != nil || v != "hunter2" {
+		t.Fatalf("Resolve = %q, %v", v, err)
+	}
+	for _, printed := range []string{fmt.Sprint(c.Store), fmt.Sprintf("%+v %#v", c.Store, c.Store), slog.AnyValue(c.Store.Password).Resolve().String()} {
+		if strings.Contains(printed, "hunter2") || strings.Contains(printed, "LAPSE_TEST_SECRET") {
+			t.Errorf("printed %s", printed)
+		}
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add("timezone: UTC\nsources:\n- {uid: a, type: file, guard: {max_shrink: 5%}}\n")
+	f.Add("store: {password: 'env:X'}")
+	f.Add("a: &a [*a]")
+	f.Fuzz(func(t *testing.T, text string) {
+		if c, err := Parse("f", "/", []byte(text)); err == nil && c == nil {
+			t.Error("neither a configuration nor an error")
+		}
+	})
+}
