@@ -330,6 +330,14 @@ func (c *Config) StateURL() string {
 	return c.Path("lapse-state.db")
 }
 
+// PrivateDir is where collectors keep what they need between two reads: within the embedded store, else beside the file.
+func (c *Config) PrivateDir() string {
+	if dir, ok := strings.CutPrefix(c.StoreURL(), "embedded:"); ok {
+		return filepath.Join(dir, "collect")
+	}
+	return c.Path("lapse-collect")
+}
+
 func resolvePath(base, p string) string {
 	if filepath.IsAbs(p) {
 		return filepath.Clean(p)
