@@ -5,6 +5,7 @@ import (
 	"embed"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
@@ -188,16 +189,31 @@ func (r *Run) describe(ctx context.Context, i *RunInput) (input, error) {
 		i.Coverage[k] = access.Coverage(v)
 	}
 	in := input{RunInput: *i}
-	err = r.s.row(ctx, []any{&in.previousCoverage}, `SELECT coverage FROM snapshots
+	// A signal that was lost is missed for as long as one of the snapshots before had it, not for one night.
+	before, err := list(ctx, r.s, func(rows driver.Rows, c *map[string]string) error { return rows.Scan(c) }, `SELECT coverage FROM snapshots
 		WHERE source = {source:String} AND status = 'accepted'
 			AND (taken, snapshot) < (fromUnixTimestamp64Milli({taken:Int64}, 'UTC'), {snapshot:UInt64})
-		ORDER BY taken DESC, snapshot DESC LIMIT 1`,
+		ORDER BY taken DESC, snapshot DESC LIMIT 7`,
 		clickhouse.Named("source", i.Source), clickhouse.Named("snapshot", i.Snapshot), instant("taken", i.Taken))
-	if err != nil && !errors.Is(err, ErrNotFound) {
+	if err != nil {
 		return input{}, err
 	}
-	in.previousKnown = err == nil
+	in.previousCoverage, in.previousKnown = bestCoverage(before), len(before) > 0
 	return in, nil
+}
+
+// bestCoverage is the best that any of the snapshots gave, signal by signal.
+func bestCoverage(snapshots []map[string]string) map[string]string {
+	order := []string{string(access.CoverageNone), string(access.CoveragePartial), string(access.CoverageFull)}
+	best := map[string]string{}
+	for _, coverage := range snapshots {
+		for signal, c := range coverage {
+			if was, ok := best[signal]; !ok || slices.Index(order, c) > slices.Index(order, was) {
+				best[signal] = c
+			}
+		}
+	}
+	return best
 }
 
 // pair is a source's snapshot and the one that the last published run used: what changes are found between. beforeRun is
