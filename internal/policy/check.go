@@ -10,7 +10,7 @@ import (
 )
 
 // findingKeys are what a finding object may hold.
-var findingKeys = []string{"message", "key", "evidence", "cost_month", "currency"}
+var findingKeys = []string{"message", "key", "evidence", "cost_month", "currency", "severity"}
 
 // calls reports forbidden builtins.
 func (l *loader) calls(m *module) {
@@ -197,6 +197,9 @@ func (l *loader) findingObject(o ast.Object, loc *ast.Location) {
 			return
 		}
 		message = message || name == "message"
+		if s, ok := v.Value.(ast.String); ok && name == "severity" {
+			l.oneOf(loc.File, loc.Row, "severity", string(s), severities)
+		}
 		if !slices.Contains(findingKeys, string(name)) {
 			l.faultAt(k.Location, "a finding has no key %s%s", string(name), didYouMean(string(name), findingKeys))
 		}

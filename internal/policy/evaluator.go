@@ -140,7 +140,11 @@ func (ev *Evaluator) settle(w *work, r *rule, findings *ast.Term, subject findin
 	results := make([]Result, len(found))
 	for i, h := range found {
 		h.ExcludedBy = excluded
-		results[i] = Result{Hit: h, Fingerprint: finding.NewFingerprint(r.ID, subject, h.Key), Severity: r.Severity, Title: r.Title,
+		severity := r.Severity
+		if h.severity != nil && !r.graded {
+			severity = *h.severity
+		}
+		results[i] = Result{Hit: h.Hit, Fingerprint: finding.NewFingerprint(r.ID, subject, h.Key), Severity: severity, Title: r.Title,
 			Category: r.category, Action: r.Action, Controls: r.Controls}
 		w.identity.fill(&results[i], row, r.Assignee)
 	}

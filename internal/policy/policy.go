@@ -40,6 +40,7 @@ type Policy struct {
 	Line    int // of its first findings rule
 
 	defaults map[string]any // params before overrides
+	graded   bool           // the severity is an override: it stands above what findings say themselves
 	modules  []*module
 }
 
@@ -252,7 +253,7 @@ func (l *loader) override(policies []*Policy, overrides map[string]Override) {
 			if err != nil {
 				l.fault(place, 0, "severity of %s: %v", id, err)
 			}
-			p.Severity = s
+			p.Severity, p.graded = s, true
 		}
 		if o.Action != "" {
 			p.Action = l.oneOf(place, 0, "action of "+id, o.Action, actions)

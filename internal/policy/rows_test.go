@@ -411,6 +411,9 @@ func normal(v any) any {
 		if _, ok := v["entitlement"].(doc); ok && v["path"] == nil && v["direct"] != nil {
 			out["path"] = []any{}
 		}
+		if e, ok := out["entitlement"].(doc); ok && v["account_id"] != nil && e["tags"] == nil {
+			e["tags"] = []any{}
+		}
 		return out
 	case []any:
 		out := make([]any, len(v))
