@@ -308,16 +308,28 @@ func randomDoc(r *rand.Rand, n *access.Node, absent float64) doc {
 		case f.Object:
 			out[f.Name] = randomDoc(r, f, absent)
 		case f.Type == access.StringMap:
-			m := doc{}
-			for _, k := range coverageSignals {
-				m[k] = pick(r, "full", "partial", "none")
-			}
-			out[f.Name] = m
+			out[f.Name] = randomMap(r, f.Name)
 		default:
 			out[f.Name] = randomScalar(r, f)
 		}
 	}
 	return out
+}
+
+func randomMap(r *rand.Rand, name string) doc {
+	m := doc{}
+	if name != "attributes" {
+		for _, k := range coverageSignals {
+			m[k] = pick(r, "full", "partial", "none")
+		}
+		return m
+	}
+	for _, k := range []string{"no_preauth", "unconstrained_delegation", "reversible_password", "des_only"} {
+		m[k] = pick(r, "true", "false")
+	}
+	m["rid"], m["admin_count"] = pick(r, "500", "502", "1104", "1105"), pick(r, "0", "1")
+	m["sid"], m["sid_history"] = pick(r, "S-1-5-32-548", "S-1-5-21-1-2-3-518", "S-1-5-21-1-2-3-1104"), pick(r, "", "S-1-5-21-1-2-3-1104")
+	return m
 }
 
 // unique makes keys that are unique in a source so.
@@ -361,9 +373,21 @@ func pick[T any](r *rand.Rand, values ...T) T { return values[r.IntN(len(values)
 
 // steer makes a random document likelier to be near some rule.
 func steer(r *rand.Rand, d doc) {
+	for _, a := range asList(d["accounts"]) {
+		a := a.(doc)
+		a["source"], a["enabled"], a["kind"] = pick(r, "alpha", "Beta"), true, "human"
+	}
+	for _, g := range asList(d["grants"]) {
+		g := g.(doc)
+		g["entitlement"].(doc)["high_risk"] = pick(r, true, false)
+		g["direct"] = pick(r, true, true, false)
+	}
 	account, ok := d["account"].(doc)
 	if !ok {
 		return
+	}
+	if directory, ok := d["directory"].(doc); ok && r.IntN(2) == 0 {
+		directory["id"], directory["source"] = account["id"], d["source"].(doc)["uid"]
 	}
 	if r.IntN(3) > 0 {
 		account["enabled"] = true

@@ -47,6 +47,7 @@ untested contains sprintf("was last used %s ago", [lib.days(input.account.days_s
 
 untested contains sprintf("has never been used in the %s since it appeared", [lib.days(lib.account_age)]) if {
 	input.account.never_logged_in
+	not input.account.days_since_login
 	lib.account_age > data.params["BRK-01"].untested_days
 }
 

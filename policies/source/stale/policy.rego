@@ -11,7 +11,7 @@
 #   assignee: security
 #   params: {nights: 2}
 #   enabled: false
-#   needs: [source.stale_nights]
+#   needs: [source.stale_nights|source.previous_coverage]
 package lapse.source.stale
 
 import rego.v2
