@@ -42,6 +42,11 @@ func (a *App) overrides() (map[string]policy.Override, error) {
 	for id, r := range c.Rules {
 		out[id] = policy.Override{Enabled: r.Enabled, Severity: r.Severity, Params: r.Params, Action: r.Action, Assignee: r.Assignee,
 			Place: a.Config.File}
+		if r.Data != "" {
+			o := out[id]
+			o.Data = a.Config.Path(r.Data)
+			out[id] = o
+		}
 	}
 	var errs []error
 	for _, list := range []struct {

@@ -76,11 +76,12 @@ type policyJSON struct {
 	Exempt      []string         `json:"exempt,omitempty"`
 	Needs       []string         `json:"needs,omitempty"`
 	File        string           `json:"file"`
+	Data        string           `json:"data,omitempty"`
 }
 
 func newPolicyJSON(p policy.Policy) policyJSON {
 	out := policyJSON{ID: p.ID, Title: p.Title, Description: p.Description, Enabled: p.Enabled, Subject: string(p.Subject), Severity: p.Severity,
-		Action: p.Action, Assignee: p.Assignee, Controls: p.Controls, Params: p.Params, Exempt: p.Exempt, File: p.File}
+		Action: p.Action, Assignee: p.Assignee, Controls: p.Controls, Params: p.Params, Exempt: p.Exempt, File: p.File, Data: p.Table}
 	for _, n := range p.Needs {
 		out.Needs = append(out.Needs, n.String())
 	}

@@ -104,6 +104,7 @@ type Rule struct {
 	Action   string         `yaml:"action"`
 	Assignee string         `yaml:"assignee"`
 	Params   map[string]any `yaml:"params"`
+	Data     string         `yaml:"data"` // a file in the place of the table that comes with the rule
 }
 
 // Guard says how far a snapshot may differ from the ones before it.

@@ -222,6 +222,8 @@ func (l *loader) references(c *ast.Compiler, p *Policy) {
 			switch {
 			case len(ref) > 1 && ref[1].Equal(ast.StringTerm("params")):
 				l.param(ref, loc, p, library, params)
+			case len(ref) > 1 && ref[1].Equal(ast.StringTerm("tables")):
+				l.tableRef(ref, loc, p, library)
 			case len(ref) > 2 && ref[1].Equal(ast.StringTerm(rootPackage)):
 				if len(c.GetRules(ref)) == 0 {
 					l.faultAt(loc, "%s is not defined%s", ref, l.nearestRule(c, ref))

@@ -210,9 +210,9 @@ func hash(p *Policy, library []*module) string {
 		}
 	}
 	slices.Sort(code)
-	doc, err := json.Marshal(map[string]any{"id": p.ID, "subject": p.Subject, "params": p.Params, "scope": p.Scope, "needs": p.Needs, "exempt": p.Exempt, "code": code})
+	doc, err := json.Marshal(map[string]any{"id": p.ID, "subject": p.Subject, "params": p.Params, "scope": p.Scope, "needs": p.Needs, "exempt": p.Exempt, "code": code, "table": p.tableContent()})
 	if err != nil {
-		panic(fmt.Sprintf("policy: hash of %s: %v", p.ID, err)) // params hold JSON values only
+		panic(fmt.Sprintf("policy: hash of %s: %v", p.ID, err)) // params and tables hold JSON values only
 	}
 	sum := sha256.Sum256(doc)
 	return hex.EncodeToString(sum[:])

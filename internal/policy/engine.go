@@ -97,7 +97,7 @@ func NewEngine(ctx context.Context, pack *Pack, options EngineOptions) (*Engine,
 	for _, p := range pack.policies {
 		params[p.ID] = maps.Clone(p.Params)
 	}
-	e.store = inmem.NewFromObjectWithOpts(map[string]any{"params": params}, inmem.OptReturnASTValuesOnRead(true))
+	e.store = inmem.NewFromObjectWithOpts(map[string]any{"params": params, "tables": tablesOf(pack.policies, false)}, inmem.OptReturnASTValuesOnRead(true))
 	var err error
 	if e.txn, err = e.store.NewTransaction(ctx); err != nil {
 		return nil, fmt.Errorf("policy parameters: %w", err)

@@ -75,7 +75,7 @@ func newNaive(t testing.TB, pack *Pack, kind access.SubjectKind) *naive {
 	}
 	var err error
 	n.query, err = rego.New(rego.ParsedQuery(ast.NewBody(ast.NewExpr(ast.ArrayTerm(terms...)))), rego.Compiler(c), rego.StrictBuiltinErrors(true),
-		rego.Store(inmem.NewFromObject(doc{"params": jsonValue(t, params)}))).PrepareForEval(context.Background())
+		rego.Store(inmem.NewFromObject(doc{"params": jsonValue(t, params), "tables": jsonValue(t, tablesOf(pack.policies, false))}))).PrepareForEval(context.Background())
 	if err != nil {
 		t.Fatal(err)
 	}

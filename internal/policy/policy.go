@@ -37,11 +37,16 @@ type Policy struct {
 	Hash    string
 	Package string // dotted: lapse.leaver.active_account
 	File    string
-	Line    int // of its first findings rule
+	Line    int    // of its first findings rule
+	Table   string // the file of data.tables[ID], "" if it has none
 
 	defaults map[string]any // params before overrides
 	graded   bool           // the severity is an override: it stands above what findings say themselves
 	modules  []*module
+
+	table, ownTable *table // in force, and as it came with the rule
+	tableFaulty     bool   // there is one, and it can't be read
+	tableSchema     map[string]any
 }
 
 // Condition says which values a path must have for a subject to be in a policy's scope.
@@ -62,6 +67,7 @@ type Override struct {
 	Params   map[string]any
 	Action   string
 	Assignee string
+	Data     string // absolute path of a file in the place of the rule's table
 	Place    string // where the override is written, for errors: lapse.yaml:12
 }
 
@@ -144,6 +150,9 @@ func Load(opts Options, sources ...Source) (*Pack, error) {
 		l.describe(p)
 	}
 	l.duplicates(pack.policies)
+	if err := l.tables(pack.policies, sources); err != nil {
+		return nil, err
+	}
 	if parsed {
 		for _, p := range pack.policies {
 			l.check(p, pack.library)
@@ -262,6 +271,9 @@ func (l *loader) override(policies []*Policy, overrides map[string]Override) {
 			p.Assignee = l.oneOf(place, 0, "assignee of "+id, o.Assignee, assignees)
 		}
 		p.Params = l.overrideParams(p, place, o.Params)
+		if o.Data != "" {
+			l.overrideTable(p, place, o.Data)
+		}
 	}
 }
 

@@ -381,6 +381,17 @@ func steer(r *rand.Rand, d doc) {
 		g := g.(doc)
 		g["entitlement"].(doc)["high_risk"] = pick(r, true, false)
 		g["direct"] = pick(r, true, true, false)
+		if r.IntN(3) == 0 {
+			delete(g, "days_until_expiry")
+			delete(g, "days_since_review")
+		}
+		if a := asList(d["accounts"]); len(a) > 0 && g["account_id"] != nil {
+			g["account_id"], g["source"] = a[0].(doc)["id"], a[0].(doc)["source"]
+			g["entitlement"].(doc)["tags"] = []any{pick(r, "vendor-master", "payment-run")}
+		}
+	}
+	for _, s := range asList(d["seats"]) {
+		s.(doc)["product"] = pick(r, "Slack Pro", "Microsoft Teams", "alpha")
 	}
 	account, ok := d["account"].(doc)
 	if !ok {
@@ -391,6 +402,9 @@ func steer(r *rand.Rand, d doc) {
 	}
 	if r.IntN(3) > 0 {
 		account["enabled"] = true
+	} else if r.IntN(2) == 0 {
+		account["enabled"], account["legal_hold"], account["mailbox_type"] = false, false, "user"
+		account["days_since_disabled"] = pick(r, 30, 179, 400)
 	}
 	if r.IntN(3) > 0 {
 		account["kind"] = pick(r, "human", "human", "guest", "service")

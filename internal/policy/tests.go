@@ -137,7 +137,7 @@ func (p *Pack) runTests(ctx context.Context, modules map[string]*ast.Module, pat
 	for _, policy := range p.policies {
 		params[policy.ID] = maps.Clone(policy.defaults)
 	}
-	store := inmem.NewFromObject(map[string]any{"params": params})
+	store := inmem.NewFromObject(map[string]any{"params": params, "tables": tablesOf(p.policies, true)})
 	copied := map[string]*ast.Module{}
 	for name, m := range modules {
 		copied[name] = m.Copy()
