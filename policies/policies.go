@@ -8,3 +8,8 @@ import "embed"
 //
 //go:embed */*.rego */*/*.rego */*/data.yaml */*/data.schema.json
 var FS embed.FS
+
+// Profiles says which rules each profile turns on, and with which thresholds.
+//
+//go:embed profiles.yaml
+var Profiles []byte

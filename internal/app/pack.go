@@ -36,17 +36,23 @@ func (a *App) policySources() []policy.Source {
 	return out
 }
 
+// overrides are what lapse.yaml says of rules, laid over what its profile says.
 func (a *App) overrides() (map[string]policy.Override, error) {
 	c := a.Config.Policies
-	out := map[string]policy.Override{}
+	profiles, err := policy.ReadProfiles("policies/profiles.yaml", policies.Profiles)
+	if err != nil {
+		return nil, err
+	}
+	out, err := profiles.Overrides(c.Profile.Name)
+	if err != nil {
+		return nil, &config.Error{File: a.Config.File, Line: c.Profile.Line, Column: c.Profile.Column, Path: "policies.profile", Reason: err.Error()}
+	}
 	for id, r := range c.Rules {
-		out[id] = policy.Override{Enabled: r.Enabled, Severity: r.Severity, Params: r.Params, Action: r.Action, Assignee: r.Assignee,
-			Place: a.Config.File}
+		o := policy.Override{Enabled: r.Enabled, Severity: r.Severity, Params: r.Params, Action: r.Action, Assignee: r.Assignee, Place: a.Config.File}
 		if r.Data != "" {
-			o := out[id]
 			o.Data = a.Config.Path(r.Data)
-			out[id] = o
 		}
+		out[id] = o.Over(out[id])
 	}
 	var errs []error
 	for _, list := range []struct {

@@ -91,10 +91,23 @@ type Scan struct {
 
 // Policies chooses and adjusts rules.
 type Policies struct {
+	Profile Profile         `yaml:"profile"`
 	Folders []string        `yaml:"folders"`
 	Enable  []string        `yaml:"enable"`
 	Disable []string        `yaml:"disable"`
 	Rules   map[string]Rule `yaml:"rules"`
+}
+
+// Profile is the name of a set of rules and thresholds, with its place.
+type Profile struct {
+	Name         string
+	Line, Column int
+}
+
+// UnmarshalYAML takes the name.
+func (p *Profile) UnmarshalYAML(n *yaml.Node) error {
+	p.Line, p.Column = n.Line, n.Column
+	return n.Decode(&p.Name)
 }
 
 // Rule overrides the METADATA of one policy.
