@@ -6,7 +6,7 @@
 #   id: EXT-02
 #   subject: account
 #   severity: medium
-#   controls: ["NIST-800-53r5:AC-2", "NIST-800-53r5:PS-7", "ISO-27001:2022:A.5.19", "CIS-8.1:15.7"]
+#   controls: ["NIST-800-53r5:AC-2", "NIST-800-53r5:PS-7", "ISO-27001:2022:A.5.19", "CIS-8.1:5.1"]
 #   action: review
 #   assignee: manager
 #   enabled: false

@@ -6,7 +6,7 @@
 #   id: JNR-01
 #   subject: account
 #   severity: low
-#   controls: ["NIST-800-53r5:PS-3", "ISO-27001:2022:A.6.1", "SOC2:CC6.2"]
+#   controls: ["NIST-800-53r5:AC-2i", "ISO-27001:2022:A.5.18", "SOC2:CC6.2"]
 #   action: disable
 #   assignee: manager
 #   params: {days_before: 0}

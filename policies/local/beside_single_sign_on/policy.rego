@@ -6,7 +6,7 @@
 #   id: LOC-01
 #   subject: account
 #   severity: medium
-#   controls: ["NIST-800-53r5:IA-2", "ISO-27001:2022:A.5.16", "SOC2:CC6.1"]
+#   controls: ["NIST-800-53r5:IA-2", "ISO-27001:2022:A.8.5", "SOC2:CC6.1"]
 #   action: review
 #   assignee: app_owner
 #   enabled: false

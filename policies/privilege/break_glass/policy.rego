@@ -6,7 +6,7 @@
 #   id: BRK-01
 #   subject: account
 #   severity: high
-#   controls: ["NIST-800-53r5:AC-2(2)", "NIST-800-53r5:AC-6", "ISO-27001:2022:A.8.2"]
+#   controls: ["NIST-800-53r5:AC-2g", "NIST-800-53r5:AC-6", "ISO-27001:2022:A.8.2"]
 #   action: review
 #   assignee: security
 #   params: {used_days: 30, untested_days: 180}

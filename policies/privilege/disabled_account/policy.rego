@@ -6,7 +6,7 @@
 #   id: DIS-01
 #   subject: account
 #   severity: medium
-#   controls: ["NIST-800-53r5:AC-6(7)", "ISO-27001:2022:A.8.2", "CIS-8.1:5.4"]
+#   controls: ["NIST-800-53r5:AC-6(7)", "ISO-27001:2022:A.8.2", "CIS-8.1:6.8"]
 #   action: revoke
 #   assignee: security
 #   params: {days: 30}

@@ -6,7 +6,7 @@
 #   id: SVC-03
 #   subject: account
 #   severity: medium
-#   controls: ["PCI-DSS-4.0:8.6.3", "NIST-800-53r5:IA-5", "NIST-800-53r5:PS-4b"]
+#   controls: ["PCI-DSS-4.0:8.6.3", "NIST-800-53r5:IA-5"]
 #   action: rotate_key
 #   assignee: account_owner
 #   params: {rotate_days: 90, unused_days: 90}

@@ -6,7 +6,7 @@
 #   id: SRC-01
 #   subject: source
 #   severity: high
-#   controls: ["NIST-800-53r5:CA-7", "ISO-27001:2022:A.8.15"]
+#   controls: ["NIST-800-53r5:CA-7", "ISO-27001:2022:A.8.16"]
 #   action: none
 #   assignee: security
 #   params: {nights: 2}
