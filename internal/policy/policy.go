@@ -122,9 +122,14 @@ func Load(opts Options, sources ...Source) (*Pack, error) {
 	}
 	pack := &Pack{}
 	parsed := true
+	var tables []file
 	byPackage := map[string]*Policy{}
 	for _, f := range files {
 		pack.sources = append(pack.sources, f)
+		if f.table() {
+			tables = append(tables, f)
+			continue
+		}
 		if f.test() {
 			pack.tests = append(pack.tests, f)
 			continue
@@ -150,9 +155,7 @@ func Load(opts Options, sources ...Source) (*Pack, error) {
 		l.describe(p)
 	}
 	l.duplicates(pack.policies)
-	if err := l.tables(pack.policies, sources); err != nil {
-		return nil, err
-	}
+	l.tables(pack.policies, tables)
 	if parsed {
 		for _, p := range pack.policies {
 			l.check(p, pack.library)

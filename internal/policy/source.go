@@ -11,7 +11,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 )
 
-// file is one .rego file as it was read.
+// file is one .rego file, or the table of a rule, as it was read.
 type file struct {
 	name string // with the source's name
 	text string
@@ -35,7 +35,7 @@ const (
 	libraryPackage = "lapse.lib"
 )
 
-// readSources reads every .rego file of the sources. Files and folders whose names begin with a dot are left alone.
+// readSources reads every .rego file of the sources, and the tables of rules. Files and folders whose names begin with a dot are left alone.
 func readSources(sources []Source) ([]file, error) {
 	var files []file
 	for _, s := range sources {
@@ -49,7 +49,7 @@ func readSources(sources []Source) ([]file, error) {
 				}
 				return nil
 			}
-			if d.IsDir() || path.Ext(name) != ".rego" {
+			if d.IsDir() || path.Ext(name) != ".rego" && !tableName(d.Name()) {
 				return nil
 			}
 			text, err := fs.ReadFile(s.FS, name)

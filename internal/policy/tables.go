@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -39,39 +38,23 @@ type table struct {
 	value map[string]any
 }
 
+// table reports whether a file is a table or the schema of one.
+func (f file) table() bool { return tableName(path.Base(f.name)) }
+
+func tableName(base string) bool { return base == tableFile || base == tableSchema }
+
 // tables gives each policy the table that lies beside it. A table beside no policy would be read by nobody.
-func (l *loader) tables(policies []*Policy, sources []Source) error {
-	for _, s := range sources {
-		err := fs.WalkDir(s.FS, ".", func(name string, d fs.DirEntry, err error) error {
-			if err != nil {
-				return err
-			}
-			if strings.HasPrefix(d.Name(), ".") && name != "." && d.IsDir() {
-				return fs.SkipDir
-			}
-			if d.IsDir() || d.Name() != tableFile && d.Name() != tableSchema {
-				return nil
-			}
-			whole := path.Join(s.Name, name)
-			i := slices.IndexFunc(policies, func(p *Policy) bool { return path.Dir(p.File) == path.Dir(whole) })
-			if i < 0 {
-				l.fault(whole, 1, "there is no policy beside it, so that no rule reads it: move it into the folder of its rule")
-				return nil
-			}
-			text, err := readTable(s.FS, name)
-			if err != nil {
-				return err
-			}
-			if d.Name() == tableFile {
-				policies[i].table = l.table(whole, text)
-				policies[i].tableFaulty = policies[i].table == nil
-			} else {
-				policies[i].tableSchema = l.tableSchema(whole, text)
-			}
-			return nil
-		})
-		if err != nil {
-			return fmt.Errorf("read policies %s: %w", s.Name, err)
+func (l *loader) tables(policies []*Policy, files []file) {
+	for _, f := range files {
+		i := slices.IndexFunc(policies, func(p *Policy) bool { return path.Dir(p.File) == path.Dir(f.name) })
+		switch {
+		case i < 0:
+			l.fault(f.name, 1, "there is no policy beside it, so that no rule reads it: move it into the folder of its rule")
+		case path.Base(f.name) == tableSchema:
+			policies[i].tableSchema = l.tableSchema(f.name, []byte(f.text))
+		default:
+			policies[i].table = l.table(f.name, []byte(f.text))
+			policies[i].tableFaulty = policies[i].table == nil
 		}
 	}
 	for _, p := range policies {
@@ -80,16 +63,6 @@ func (l *loader) tables(policies []*Policy, sources []Source) error {
 			l.fits(p, p.table)
 		}
 	}
-	return nil
-}
-
-func readTable(fsys fs.FS, name string) ([]byte, error) {
-	f, err := fsys.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, maxTable+1))
 }
 
 // overrideTable puts the organisation's own file in the place of the table.
@@ -98,7 +71,7 @@ func (l *loader) overrideTable(p *Policy, place, file string) {
 		l.fault(place, 0, "%s has no table to be replaced by %s: leave data out", p.ID, file)
 		return
 	}
-	text, err := readTable(os.DirFS(path.Dir(file)), path.Base(file))
+	text, err := os.ReadFile(file)
 	if err != nil {
 		var pathErr *fs.PathError
 		if errors.As(err, &pathErr) {

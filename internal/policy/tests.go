@@ -110,6 +110,9 @@ func (p *Pack) testModules() (map[string]*ast.Module, error) {
 	l := &loader{}
 	modules := map[string]*ast.Module{}
 	for _, f := range p.sources {
+		if f.table() {
+			continue
+		}
 		m, err := ast.ParseModuleWithOpts(f.name, f.text, parserOptions())
 		if err != nil {
 			l.parseFaults(f, err)
