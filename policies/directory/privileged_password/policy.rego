@@ -11,7 +11,7 @@
 #   assignee: security
 #   params: {days: 365}
 #   enabled: false
-#   scope: {account.enabled: true, account.kind: [human, service, shared], account.privileged: true}
+#   scope: {account.enabled: true, account.privileged: true}
 #   needs: [account.has_spn|account.days_since_password]
 package lapse.directory.privileged_password
 
@@ -43,7 +43,7 @@ findings contains {"key": "password", "severity": "medium", "message": message, 
 judged if {
 	input.account.privileged
 	input.account.enabled
-	input.account.kind in {"human", "service", "shared"}
+	not input.account.kind == "machine"
 }
 
 evidence := json.filter(input, [

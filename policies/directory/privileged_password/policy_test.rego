@@ -11,6 +11,7 @@ test_flags[note] if {
 	some note, case in {
 		"with a service principal name": {"set": {"account": {"has_spn": true}}, "found": ["spn", null, "the privileged account ada in Corp AD of Ada Byron has a service principal name, so that anybody in the domain can try passwords against it offline"]},
 		"password age unknown": {"set": {"account": {"has_spn": true, "kind": "service"}}, "remove": ["/account/days_since_password", "/person"], "found": ["spn", null, "the privileged account ada in Corp AD has a service principal name, so that anybody in the domain can try passwords against it offline"]},
+		"kind unknown": {"set": {"account": {"has_spn": true}}, "remove": ["/account/kind"], "found": ["spn", null, "the privileged account ada in Corp AD of Ada Byron has a service principal name, so that anybody in the domain can try passwords against it offline"]},
 		"an old password": {"set": {"account": {"days_since_password": 366}}, "found": ["password", "medium", "the password of the privileged account ada in Corp AD of Ada Byron is 366 days old"]},
 		"an old password, names unknown": {"set": {"account": {"days_since_password": 366}}, "remove": ["/account/has_spn"], "found": ["password", "medium", "the password of the privileged account ada in Corp AD of Ada Byron is 366 days old"]},
 		"a break-glass account": {"set": {"account": {"days_since_password": 366, "break_glass": true, "kind": "shared"}}, "found": ["password", "medium", "the password of the privileged account ada in Corp AD of Ada Byron is 366 days old"]},
@@ -30,7 +31,6 @@ test_passes_over[note] if {
 		"disabled": {"set": {"account": {"enabled": false}}},
 		"unknown whether enabled": {"remove": ["/account/enabled"]},
 		"a machine": {"set": {"account": {"kind": "machine"}}},
-		"unknown kind": {"remove": ["/account/kind"]},
 	}
 	subject := example.changed(weak, case)
 	privileged_password.findings == set() with input as subject

@@ -10,7 +10,7 @@
 #   action: review
 #   assignee: security
 #   enabled: false
-#   scope: {account.enabled: true, account.kind: [human, service, shared, guest]}
+#   scope: {account.enabled: true}
 #   needs: [account.password_not_required|account.password_never_expires]
 package lapse.directory.weak_password_policy
 
@@ -43,7 +43,7 @@ findings contains {"key": "never_expires", "severity": "low", "message": message
 
 judged if {
 	input.account.enabled
-	input.account.kind in {"human", "service", "shared", "guest"}
+	not input.account.kind == "machine"
 }
 
 evidence := json.filter(input, [

@@ -11,6 +11,7 @@ test_flags[note] if {
 	some note, case in {
 		"not required": {"set": {"account": {"password_not_required": true}}, "found": ["not_required", null, "the account ada in Corp AD of Ada Byron may have an empty password"]},
 		"not required, the other unknown": {"set": {"account": {"password_not_required": true}}, "remove": ["/account/password_never_expires"], "found": ["not_required", null, "the account ada in Corp AD of Ada Byron may have an empty password"]},
+		"not required, kind unknown": {"set": {"account": {"password_not_required": true}}, "remove": ["/account/kind"], "found": ["not_required", null, "the account ada in Corp AD of Ada Byron may have an empty password"]},
 		"never expires": {"set": {"account": {"password_never_expires": true}}, "found": ["never_expires", "low", "the password of the account ada in Corp AD of Ada Byron never expires, and is 40 days old"]},
 		"never expires, age unknown, of nobody": {"set": {"account": {"password_never_expires": true, "kind": "service", "privileged": true}}, "remove": ["/person", "/account/days_since_password", "/account/password_not_required"], "found": ["never_expires", "low", "the password of the privileged account ada in Corp AD never expires"]},
 	}
@@ -32,7 +33,6 @@ test_passes_over[note] if {
 		"disabled": {"set": {"account": {"enabled": false}}},
 		"unknown whether enabled": {"remove": ["/account/enabled"]},
 		"a machine": {"set": {"account": {"kind": "machine"}}},
-		"unknown kind": {"remove": ["/account/kind"]},
 	}
 	subject := example.changed(weak, case)
 	weak_password_policy.findings == set() with input as subject

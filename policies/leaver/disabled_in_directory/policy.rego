@@ -12,7 +12,7 @@
 #   params: {delay_days: 0}
 #   enabled: false
 #   scope: {account.enabled: true, account.kind: [human, guest], link.status: linked}
-#   needs: [directory.enabled]
+#   needs: [directory.enabled, directory.source]
 package lapse.leaver.disabled_in_directory
 
 import rego.v2

@@ -11,7 +11,7 @@
 #   assignee: app_owner
 #   params: {above_percent: 10}
 #   enabled: false
-#   needs: [license.unassigned]
+#   needs: [license.purchased, license.unassigned]
 package lapse.license.unassigned_seats
 
 import rego.v2

@@ -11,7 +11,7 @@
 #   assignee: security
 #   enabled: false
 #   scope: {account.enabled: true, account.kind: human, account.privileged: true, link.status: linked}
-#   needs: [directory.id]
+#   needs: [directory.id, directory.source]
 package lapse.privilege.daily_admin
 
 import rego.v2
