@@ -69,6 +69,7 @@ func (l *loader) check(p *Policy, library []*module) {
 	c := newCompiler(p.Subject)
 	c.Compile(copies(p.modules, library))
 	reached := reach(c, p.Package)
+	p.code = codeOf(modules, reached)
 	for _, e := range c.Errors {
 		if c.Graph != nil && e.Code == ast.TypeErr && inUnreached(e.Location, library, reached) {
 			continue // a part of the library made for another subject
@@ -196,13 +197,10 @@ func inUnreached(loc *ast.Location, library []*module, reached map[place]bool) b
 	return false
 }
 
-// hash covers everything by which the rule judges: see Policy.Hash.
-func hash(p *Policy, library []*module) string {
-	c := newCompiler("")
-	c.Compile(copies(p.modules, library))
-	reached := reach(c, p.Package)
+// codeOf lists the rules that were reached, without comments and layout, in an order of their own.
+func codeOf(modules []*module, reached map[place]bool) []string {
 	var code []string
-	for _, m := range slices.Concat(p.modules, library) {
+	for _, m := range modules {
 		for _, r := range m.ast.Rules {
 			if reached[placeOf(r.Location)] {
 				code = append(code, m.pkg+" "+r.String())
@@ -210,7 +208,12 @@ func hash(p *Policy, library []*module) string {
 		}
 	}
 	slices.Sort(code)
-	doc, err := json.Marshal(map[string]any{"id": p.ID, "subject": p.Subject, "params": p.Params, "scope": p.Scope, "needs": p.Needs, "exempt": p.Exempt, "code": code, "table": p.tableContent()})
+	return code
+}
+
+// hash covers everything by which the rule judges: see Policy.Hash.
+func hash(p *Policy) string {
+	doc, err := json.Marshal(map[string]any{"id": p.ID, "subject": p.Subject, "params": p.Params, "scope": p.Scope, "needs": p.Needs, "exempt": p.Exempt, "code": p.code, "table": p.tableContent()})
 	if err != nil {
 		panic(fmt.Sprintf("policy: hash of %s: %v", p.ID, err)) // params and tables hold JSON values only
 	}

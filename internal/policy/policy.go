@@ -43,6 +43,7 @@ type Policy struct {
 	defaults map[string]any // params before overrides
 	graded   bool           // the severity is an override: it stands above what findings say themselves
 	modules  []*module
+	code     []string // what the rule depends on, the library's rules included
 
 	table, ownTable *table // in force, and as it came with the rule
 	tableFaulty     bool   // there is one, and it can't be read
@@ -167,7 +168,7 @@ func Load(opts Options, sources ...Source) (*Pack, error) {
 		return nil, l.err()
 	}
 	for _, p := range pack.policies {
-		p.Hash = hash(p, pack.library)
+		p.Hash = hash(p)
 	}
 	return pack, nil
 }
