@@ -83,6 +83,7 @@ func TestEveryRuleFires(t *testing.T) {
 			t.Error(err)
 		}
 	}()
+	var run uint64
 	for _, folder := range []string{"1/", "2/"} {
 		lay(folder)
 		if folder == "2/" {
@@ -91,7 +92,7 @@ func TestEveryRuleFires(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		scanWithKeys(t, a, now)
+		run = scanWithKeys(t, a, now)
 	}
 
 	var got []string
@@ -122,6 +123,7 @@ func TestEveryRuleFires(t *testing.T) {
 	if d := cmp.Diff(strings.Split(string(want), "\n"), strings.Split(text, "\n")); d != "" {
 		t.Errorf("-want +got\n%s", d)
 	}
+	wantBlind(t, a, run)
 	pack, err := a.Pack()
 	if err != nil {
 		t.Fatal(err)
@@ -133,7 +135,34 @@ func TestEveryRuleFires(t *testing.T) {
 	}
 }
 
-func scanWithKeys(t *testing.T, a *app.App, now time.Time) {
+// wantBlind wants that without a feed of what a rule goes by nothing is called clean: it is not evaluable.
+func wantBlind(t *testing.T, a *app.App, run uint64) {
+	t.Helper()
+	facts, err := a.Store(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	tallies, err := facts.Tallies(t.Context(), run)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ policy, source, missing string }{
+		{"PRV-01", "crm", "grants"},
+		{"PRV-02", "erp", "grants.entitlement.high_risk|grants.entitlement.privileged"},
+		{"REV-01", "erp", "coverage.reviewed|entitlement.days_since_review"},
+		{"SVC-02", "crm", "coverage.interactive_login|account.days_since_interactive_login"},
+		{"SVC-03", "crm", "account.keys"},
+		{"DOR-01", "wiki", "account.enabled"},
+		{"LVR-02", "crm", "account.active_sessions|account.keys.active"},
+	} {
+		i := slices.IndexFunc(tallies, func(t finding.Tally) bool { return t.Policy == c.policy && t.Source == c.source })
+		if i < 0 || tallies[i].Evaluated > 0 || tallies[i].Missing[c.missing] == 0 {
+			t.Errorf("%s on %s: want %s to be missing, and nothing evaluated: %+v", c.policy, c.source, c.missing, tallies[max(i, 0)])
+		}
+	}
+}
+
+func scanWithKeys(t *testing.T, a *app.App, now time.Time) uint64 {
 	t.Helper()
 	ctx := t.Context()
 	sources, err := a.Sources(nil)
@@ -180,4 +209,5 @@ func scanWithKeys(t *testing.T, a *app.App, now time.Time) {
 	if len(out.Failed) > 0 {
 		t.Fatalf("failed: %v", out.Failed)
 	}
+	return out.Run.ID
 }
