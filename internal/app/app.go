@@ -34,6 +34,7 @@ type App struct {
 
 	state  *state.State
 	pack   *policy.Pack
+	added  []folder // of policies, beside those of lapse.yaml
 	store  *store.Store
 	closes []func() error
 }

@@ -3,7 +3,10 @@ package app
 import (
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/lapse-audit/lapse/internal/config"
 	"github.com/lapse-audit/lapse/internal/policy"
@@ -27,14 +30,78 @@ func (a *App) Pack() (*policy.Pack, error) {
 	return p, nil
 }
 
-// policySources are the built-in policies and the configured folders.
+// builtIn begins the file names of the policies that come with the program.
+const builtIn = "built-in"
+
+// policySources are the built-in policies, the configured folders, and those that were added. A folder is named as whoever
+// reads a message finds it: from where the program was started.
 func (a *App) policySources() []policy.Source {
-	out := []policy.Source{{Name: "policies", FS: policies.FS}}
-	for _, folder := range a.Config.Policies.Folders {
-		out = append(out, policy.Dir(a.Config.Path(folder)))
+	out := []policy.Source{{Name: builtIn, FS: policies.FS}}
+	for _, f := range a.policyFolders() {
+		out = append(out, policy.Source{Name: f.name, FS: os.DirFS(f.path)})
 	}
 	return out
 }
+
+// folder is one that holds policies.
+type folder struct{ name, path string }
+
+func (a *App) policyFolders() []folder {
+	var out []folder
+	for _, f := range a.Config.Policies.Folders {
+		name := f
+		if !filepath.IsAbs(f) {
+			name = filepath.Join(filepath.Dir(a.Config.File), f)
+		}
+		out = append(out, folder{filepath.ToSlash(name), a.Config.Path(f)})
+	}
+	return append(out, a.added...)
+}
+
+// AddPolicies adds folders to those of lapse.yaml, before the first use of the policies. One that lies in a folder of
+// lapse.yaml is there already. The names returned are how the files below them begin in messages.
+func (a *App) AddPolicies(folders []string) ([]string, error) {
+	var names []string
+	for _, f := range folders {
+		path, err := filepath.Abs(f)
+		if err != nil {
+			return nil, err
+		}
+		if info, err := os.Stat(path); err != nil || !info.IsDir() {
+			return nil, fmt.Errorf("%s is no folder: name one that holds .rego files", f)
+		}
+		have := a.policyFolders()
+		i := slices.IndexFunc(have, func(h folder) bool {
+			rel, err := filepath.Rel(h.path, path)
+			return err == nil && rel != ".." && !strings.HasPrefix(rel, ".."+string(filepath.Separator))
+		})
+		if i < 0 {
+			name := filepath.ToSlash(filepath.Clean(f))
+			a.added = append(a.added, folder{name, path})
+			names = append(names, name)
+			continue
+		}
+		rel, err := filepath.Rel(have[i].path, path)
+		if err != nil {
+			return nil, err
+		}
+		names = append(names, filepath.ToSlash(filepath.Join(have[i].name, rel)))
+	}
+	return names, nil
+}
+
+// CheckPolicies reports what is wrong with the policies, and what is likely not meant. An error means that they could not
+// be read.
+func (a *App) CheckPolicies() ([]policy.Problem, error) {
+	overrides, err := a.overrides()
+	if err != nil {
+		return nil, err
+	}
+	return policy.Check(policy.Options{Overrides: overrides}, a.policySources()...)
+}
+
+// IsBuiltIn reports whether a file of a policy comes with the program.
+func IsBuiltIn(file string) bool { return strings.HasPrefix(file, builtIn+"/") }
 
 func (a *App) overrides() (map[string]policy.Override, error) {
 	c := a.Config.Policies

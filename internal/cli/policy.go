@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,9 +17,9 @@ import (
 func newPolicy(g *global) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "policy",
-		Short: "List and test the policies",
+		Short: "Write, check, test, try and explain policies",
 	}
-	cmd.AddCommand(newPolicyList(g), newPolicyTest(g))
+	cmd.AddCommand(newPolicyList(g), newPolicyNew(g), newPolicyFields(g), newPolicyCheck(g), newPolicyTest(g))
 	return cmd
 }
 
@@ -114,12 +113,8 @@ func (o *policyTestOptions) run(cmd *cobra.Command, folders []string) error {
 		return err
 	}
 	defer a.Close()
-	for _, f := range folders {
-		abs, err := filepath.Abs(f)
-		if err != nil {
-			return err
-		}
-		a.Config.Policies.Folders = append(a.Config.Policies.Folders, abs)
+	if _, err := a.AddPolicies(folders); err != nil {
+		return err
 	}
 	pack, err := a.Pack()
 	if err != nil {

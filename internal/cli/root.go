@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -71,6 +72,13 @@ func Run(ctx context.Context, sys System) int {
 	return exitError
 }
 
+// formatsKey annotates a command that prints in other formats than the usual ones: their names.
+const formatsKey = "formats"
+
+func formats(names ...string) map[string]string {
+	return map[string]string{formatsKey: strings.Join(names, " ")}
+}
+
 // global holds the flags that every command has.
 type global struct {
 	sys     *System
@@ -103,12 +111,15 @@ Start with 'lapse demo' for a made-up company, or 'lapse init' for your own expo
 	f.StringVar(&g.at, "at", "", "the run's clock instead of now: 2026-11-23, or with a time, or RFC 3339")
 	f.BoolVarP(&g.verbose, "verbose", "v", false, "log details to stderr")
 	f.BoolVarP(&g.quiet, "quiet", "q", false, "log only warnings and errors")
-	root.PersistentPreRunE = func(*cobra.Command, []string) error {
-		switch g.format {
-		case "table", "json", "csv":
-			return nil
+	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
+		formats := []string{"table", "json", "csv"}
+		if own := cmd.Annotations[formatsKey]; own != "" {
+			formats = strings.Fields(own)
 		}
-		return usagef("--format %q: want table, json or csv", g.format)
+		if !slices.Contains(formats, g.format) {
+			return usagef("--format %q: want %s or %s", g.format, strings.Join(formats[:len(formats)-1], ", "), formats[len(formats)-1])
+		}
+		return nil
 	}
 	root.AddCommand(
 		newDemo(g), newInit(g), newDoctor(g), newCollect(g), newScan(g), newFindings(g), newPolicy(g), newReport(g),

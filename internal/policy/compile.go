@@ -54,15 +54,18 @@ func copies(lists ...[]*module) map[string]*ast.Module {
 	return out
 }
 
-// check finds the faults of a policy's code: by a look at the code as it is written, then by compiling it, together with
+// code finds the faults of a policy's code: by a look at the code as it is written, then by compiling it, together with
 // the library, against the schema of its subject.
-func (l *loader) check(p *Policy, library []*module) {
+func (l *loader) code(p *Policy, library []*module) {
 	modules := slices.Concat(p.modules, library)
 	before := len(l.faults)
 	for _, m := range modules {
+		l.check = "forbidden-builtin"
 		l.calls(m)
+		l.check = "schema"
 		l.literals(m, p.Subject)
 	}
+	l.check = "findings"
 	l.findings(p)
 	calls := len(l.faults) > before
 
@@ -76,10 +79,16 @@ func (l *loader) check(p *Policy, library []*module) {
 		if strings.HasPrefix(e.Message, "undefined function") && (calls && l.hasFaultAt(e.Location) || c.Graph != nil && strings.Contains(e.Message, " data.")) {
 			continue // told better elsewhere
 		}
+		l.check = "compile"
+		if e.Code == ast.TypeErr {
+			l.check = "schema"
+		}
 		l.faultAt(e.Location, "%s", l.explain(e, p))
 	}
 	if c.Graph != nil {
+		l.check = "reference"
 		l.references(c, p)
+		l.check = "schema"
 		l.functions(c, p)
 	}
 }

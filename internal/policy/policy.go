@@ -109,6 +109,21 @@ func (p *Pack) Policy(id string) (Policy, bool) {
 // file and line and with what to write instead; there is no half-loaded pack.
 func Load(opts Options, sources ...Source) (*Pack, error) {
 	l := &loader{}
+	pack, err := l.load(opts, sources)
+	if err != nil {
+		return nil, err
+	}
+	if len(l.faults) > 0 {
+		return nil, l.err()
+	}
+	for _, p := range pack.policies {
+		p.Hash = hash(p, pack.library)
+	}
+	return pack, nil
+}
+
+// load reads what it can and gathers every fault.
+func (l *loader) load(opts Options, sources []Source) (*Pack, error) {
 	files, err := readSources(sources)
 	if err != nil {
 		return nil, err
@@ -139,37 +154,35 @@ func Load(opts Options, sources ...Source) (*Pack, error) {
 		}
 		p.modules = append(p.modules, m)
 	}
+	l.check = "metadata"
 	for _, p := range pack.policies {
 		l.describe(p)
 	}
 	l.duplicates(pack.policies)
 	if parsed {
 		for _, p := range pack.policies {
-			l.check(p, pack.library)
+			l.code(p, pack.library)
 		}
 	}
 	slices.SortFunc(pack.policies, func(a, b *Policy) int { return strings.Compare(a.ID, b.ID) })
+	l.check = "override"
 	l.override(pack.policies, opts.Overrides)
-	if len(l.faults) > 0 {
-		return nil, l.err()
-	}
-	for _, p := range pack.policies {
-		p.Hash = hash(p, pack.library)
-	}
 	return pack, nil
 }
 
 // loader gathers faults, each once.
 type loader struct {
+	check  string // what is being looked at: the Check of the problems it finds
 	faults []fault
 	seen   map[fault]bool
 }
 
 // fault is something in a policy that must be changed before it can be loaded.
 type fault struct {
-	file    string
-	line    int
-	message string
+	check        string
+	file         string
+	line, column int
+	message      string
 }
 
 func (f fault) Error() string {
@@ -180,14 +193,19 @@ func (f fault) Error() string {
 }
 
 func (l *loader) fault(file string, line int, format string, args ...any) {
-	f := fault{file, line, fmt.Sprintf(format, args...)}
-	if l.seen[f] {
+	l.add(fault{l.check, file, line, 0, fmt.Sprintf(format, args...)})
+}
+
+func (l *loader) add(f fault) {
+	same := f
+	same.check, same.column = "", 0 // one line is told one thing once, whoever finds it
+	if l.seen[same] {
 		return
 	}
 	if l.seen == nil {
 		l.seen = map[fault]bool{}
 	}
-	l.seen[f] = true
+	l.seen[same] = true
 	l.faults = append(l.faults, f)
 }
 
@@ -195,7 +213,7 @@ func (l *loader) faultAt(loc *ast.Location, format string, args ...any) {
 	if loc == nil {
 		loc = &ast.Location{}
 	}
-	l.fault(loc.File, loc.Row, format, args...)
+	l.add(fault{l.check, loc.File, loc.Row, loc.Col, fmt.Sprintf(format, args...)})
 }
 
 func (l *loader) err() error {

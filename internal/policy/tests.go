@@ -107,7 +107,7 @@ func Test(ctx context.Context, pack *Pack, w io.Writer, o TestOptions) (TestRepo
 
 // testModules parses policies, library and tests together.
 func (p *Pack) testModules() (map[string]*ast.Module, error) {
-	l := &loader{}
+	l := &loader{check: "test"}
 	modules := map[string]*ast.Module{}
 	for _, f := range p.sources {
 		m, err := ast.ParseModuleWithOpts(f.name, f.text, parserOptions())
@@ -127,6 +127,12 @@ func (p *Pack) testModules() (map[string]*ast.Module, error) {
 		return nil, l.err()
 	}
 	return modules, nil
+}
+
+// compileTests says what keeps tests from being compiled.
+func (p *Pack) compileTests(ctx context.Context, modules map[string]*ast.Module) error {
+	_, err := p.runTests(ctx, modules, `^\z`, func(*tester.Runner) {})
+	return err
 }
 
 // runTests runs the tests whose names match the pattern.
@@ -158,7 +164,7 @@ func (p *Pack) runTests(ctx context.Context, modules map[string]*ast.Module, pat
 	if err != nil {
 		var faults ast.Errors
 		if errors.As(err, &faults) {
-			l := &loader{}
+			l := &loader{check: "test"}
 			for _, e := range faults {
 				l.faultAt(e.Location, "%s", strings.Join(strings.Fields(e.Message), " "))
 			}
