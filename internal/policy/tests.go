@@ -7,6 +7,7 @@ import (
 	"io"
 	"maps"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -21,6 +22,12 @@ import (
 type TestOptions struct {
 	Run     string // regular expression over package and name; empty is all
 	Verbose bool   // report what passes too
+	// Below keeps to the files whose names begin with one of these folders; empty is all.
+	Below []string
+}
+
+func (o TestOptions) within(name string) bool {
+	return len(o.Below) == 0 || slices.ContainsFunc(o.Below, func(b string) bool { return b == "." || strings.HasPrefix(name, b+"/") })
 }
 
 // TestReport counts test cases and the lines of the policies that they reach.
@@ -51,9 +58,18 @@ func Test(ctx context.Context, pack *Pack, w io.Writer, o TestOptions) (TestRepo
 		return report, err
 	}
 	covered := cover.New()
-	results, err := pack.runTests(ctx, modules, o.Run, func(r *tester.Runner) { r.SetCoverageQueryTracer(covered) })
+	pattern, err := o.pattern(modules)
 	if err != nil {
 		return report, err
+	}
+	run, err := pack.runTests(ctx, modules, pattern, func(r *tester.Runner) { r.SetCoverageQueryTracer(covered) })
+	if err != nil {
+		return report, err
+	}
+	results := run.results
+	if o.Run != "" && len(o.Below) > 0 { // the runner takes one pattern
+		only := regexp.MustCompile(o.Run)
+		results = slices.DeleteFunc(results, func(r *tester.Result) bool { return !only.MatchString(r.Package + "." + r.Name) })
 	}
 	var failed []string
 	for _, r := range results {
@@ -85,24 +101,54 @@ func Test(ctx context.Context, pack *Pack, w io.Writer, o TestOptions) (TestRepo
 		if err != nil {
 			return report, err
 		}
-		results = slices.DeleteFunc(results, func(r *tester.Result) bool { return slices.Contains(failed, r.Package+"."+r.Name) })
-		results = append(results, traced...)
-		sortResults(results)
-	}
-	ch := make(chan *tester.Result, len(results))
-	for _, r := range results {
-		ch <- r
-	}
-	close(ch)
-	if len(failed) > 0 || o.Verbose {
-		reporter := tester.PrettyReporter{Output: w, Verbose: o.Verbose && len(failed) == 0, FailureLine: true, LocalVars: true}
-		if err := reporter.Report(ch); err != nil {
+		f := &failures{w: w, compiler: traced.compiler, store: traced.store, lines: pack.lines()}
+		for _, r := range traced.results {
+			if !r.Pass() {
+				f.write(ctx, r)
+			}
+		}
+	} else if o.Verbose {
+		ch := make(chan *tester.Result, len(results))
+		for _, r := range results {
+			ch <- r
+		}
+		close(ch)
+		if err := (tester.PrettyReporter{Output: w, Verbose: true}).Report(ch); err != nil {
 			return report, fmt.Errorf("report tests: %w", err)
 		}
 	}
-	report.Coverage = pack.coverage(covered, modules)
-	report.Untested = pack.untested()
+	report.Coverage = slices.DeleteFunc(pack.coverage(covered, modules), func(c FileCoverage) bool { return !o.within(c.File) })
+	report.Untested = slices.DeleteFunc(pack.untested(), func(f string) bool { return !o.within(f) })
 	return report, nil
+}
+
+// pattern is a regular expression of the tests to run.
+func (o TestOptions) pattern(modules map[string]*ast.Module) (string, error) {
+	if _, err := regexp.Compile(o.Run); err != nil {
+		return "", fmt.Errorf("tests to run: %w", err)
+	}
+	if len(o.Below) == 0 {
+		return o.Run, nil
+	}
+	var packages []string
+	for _, name := range keys(modules) {
+		if pkg := regexp.QuoteMeta(modules[name].Package.Path.String() + "."); o.within(name) && !slices.Contains(packages, pkg) {
+			packages = append(packages, pkg)
+		}
+	}
+	if packages == nil {
+		return "", fmt.Errorf("there is no policy below %s", list(o.Below))
+	}
+	return "^(" + strings.Join(packages, "|") + ")", nil
+}
+
+// lines are the sources, cut up.
+func (p *Pack) lines() map[string][]string {
+	out := map[string][]string{}
+	for _, f := range p.sources {
+		out[f.name] = strings.Split(f.text, "\n")
+	}
+	return out
 }
 
 // testModules parses policies, library and tests together.
@@ -135,8 +181,15 @@ func (p *Pack) compileTests(ctx context.Context, modules map[string]*ast.Module)
 	return err
 }
 
+// testRun is what came of some tests, and what they ran with.
+type testRun struct {
+	results  []*tester.Result
+	compiler *ast.Compiler
+	store    storage.Store
+}
+
 // runTests runs the tests whose names match the pattern.
-func (p *Pack) runTests(ctx context.Context, modules map[string]*ast.Module, pattern string, configure func(*tester.Runner)) ([]*tester.Result, error) {
+func (p *Pack) runTests(ctx context.Context, modules map[string]*ast.Module, pattern string, configure func(*tester.Runner)) (testRun, error) {
 	c := ast.NewCompiler().WithEnablePrintStatements(true).WithCapabilities(testCapabilities())
 	c.SetErrorLimit(0)
 	params := map[string]any{}
@@ -168,12 +221,12 @@ func (p *Pack) runTests(ctx context.Context, modules map[string]*ast.Module, pat
 			for _, e := range faults {
 				l.faultAt(e.Location, "%s", strings.Join(strings.Fields(e.Message), " "))
 			}
-			return nil, l.err()
+			return testRun{}, l.err()
 		}
-		return nil, fmt.Errorf("run policy tests: %w", err)
+		return testRun{}, fmt.Errorf("run policy tests: %w", err)
 	}
 	sortResults(results)
-	return results, nil
+	return testRun{results, c, store}, nil
 }
 
 // testCapabilities are those of a policy, and print.
