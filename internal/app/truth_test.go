@@ -114,6 +114,7 @@ func TestDemoTellsTheTruth(t *testing.T) {
 		}
 	}
 	t.Logf("%d nights, by rule: %v", nights, seen)
+	t.Run("backtest", func(t *testing.T) { backtested(t, a, 10) })
 }
 
 func first(s []string) []string { return s[:min(15, len(s))] }

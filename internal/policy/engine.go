@@ -24,14 +24,23 @@ type EngineOptions struct {
 	Time   time.Time // the run's clock: input.run.time and time.now_ns()
 	RunID  int64     // input.run.id
 	Budget time.Duration
+	// Only names the policies to evaluate, enabled or not; nil: all that are enabled.
+	Only []string
 	// Unindexed evaluates without OPA's rule index. It is slower and there to check the index against.
 	Unindexed bool
+}
+
+func (o EngineOptions) evaluates(p *Policy) bool {
+	if o.Only != nil {
+		return slices.Contains(o.Only, p.ID)
+	}
+	return p.Enabled
 }
 
 // defaultBudget is the time that the evaluation of one subject may take.
 const defaultBudget = time.Second
 
-// Engine evaluates all enabled policies of a pack over subjects. A policy that fails on a subject (a builtin error, a
+// Engine evaluates policies of a pack over subjects: all enabled ones, or those named. A policy that fails on a subject (a builtin error, a
 // conflict, no end within the budget, a finding of the wrong shape, a finding that its METADATA rules out) is not
 // evaluated any further; the others go on. Its tallies and Failures say why, and what it yielded before is to be
 // disregarded.
@@ -106,7 +115,7 @@ func NewEngine(ctx context.Context, pack *Pack, options EngineOptions) (*Engine,
 		l := &lane{kind: kind, columns: newColumns(kind)}
 		modules := slices.Clone(pack.library)
 		for _, p := range pack.policies {
-			if !p.Enabled || p.Subject != kind {
+			if p.Subject != kind || !options.evaluates(p) {
 				continue
 			}
 			category, _, _ := strings.Cut(p.ID, "-")

@@ -72,7 +72,8 @@ type Run struct {
 	previousTime time.Time
 	counts       runCounts
 	hits         *batch[HitRow]
-	written      int // calls of WriteTallies
+	written      int   // calls of WriteTallies
+	past         int64 // which revisit of a published run this is; 0: the run is being made
 }
 
 // BeginRun starts a run: it clears away what killed runs left, gives the run the next number, and writes down its inputs.
@@ -245,7 +246,12 @@ func plainCoverage(m map[string]access.Coverage) map[string]string {
 }
 
 // token names one writing of the run for deduplication.
-func (r *Run) token(what string) string { return fmt.Sprintf("run/%s/%d/%s", r.s.id, r.ID, what) }
+func (r *Run) token(what string) string {
+	if r.past != 0 {
+		what = fmt.Sprintf("past%d/%s", r.past, what)
+	}
+	return fmt.Sprintf("run/%s/%d/%s", r.s.id, r.ID, what)
+}
 
 // smallBlocks keep an INSERT SELECT from gathering a million rows in memory before it sorts and writes them.
 func smallBlocks() clickhouse.Settings {
