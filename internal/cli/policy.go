@@ -19,7 +19,7 @@ func newPolicy(g *global) *cobra.Command {
 		Use:   "policy",
 		Short: "Write, check, test, try and explain policies",
 	}
-	cmd.AddCommand(newPolicyList(g), newPolicyNew(g), newPolicyFields(g), newPolicyCheck(g), newPolicyTest(g), newPolicyTry(g), newPolicyBacktest(g))
+	cmd.AddCommand(newPolicyList(g), newPolicyNew(g), newPolicyFields(g), newPolicyCheck(g), newPolicyTest(g), newPolicyTry(g), newPolicyBacktest(g), newPolicyExplain(g), newPolicyRecord(g), newPolicyBench(g), newPolicyDocs(g))
 	return cmd
 }
 

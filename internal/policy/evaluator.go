@@ -82,10 +82,10 @@ func (ev *Evaluator) Eval(ctx context.Context, kind access.SubjectKind, row acce
 	}
 	input, err := w.document.build(row)
 	if err != nil {
-		return fmt.Errorf("evaluate %s %s: %w", kind, name(subject), err)
+		return fmt.Errorf("evaluate %s %s: %w", kind, subjectName(subject), err)
 	}
 	if err := ev.findings(ctx, w, input, subject); err != nil {
-		return fmt.Errorf("evaluate %s %s: %w", kind, name(subject), err)
+		return fmt.Errorf("evaluate %s %s: %w", kind, subjectName(subject), err)
 	}
 	counts := w.counts.of(subject.Source)
 	for i, r := range w.rules {
@@ -108,7 +108,7 @@ func (ev *Evaluator) Eval(ctx context.Context, kind access.SubjectKind, row acce
 	return nil
 }
 
-func name(s finding.Subject) string {
+func subjectName(s finding.Subject) string {
 	if s.Source == "" {
 		return s.ID
 	}
@@ -230,7 +230,7 @@ func (r *rule) failure(subject finding.Subject, at, cause error) error {
 	if errors.As(at, &t) && t.Location != nil && t.Location.File != "" {
 		file, line = t.Location.File, t.Location.Row
 	}
-	return fmt.Errorf("%s (%s:%d) on %s %s: %w", r.ID, file, line, subject.Kind, name(subject), cause)
+	return fmt.Errorf("%s (%s:%d) on %s %s: %w", r.ID, file, line, subject.Kind, subjectName(subject), cause)
 }
 
 // budget cancels an evaluation that takes too long, with one timer for all evaluations of an evaluator.
