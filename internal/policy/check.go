@@ -17,8 +17,13 @@ func (l *loader) calls(m *module) {
 	eachCall(m.ast, func(name string, _ []*ast.Term, loc *ast.Location) {
 		if forbiddenBuiltin(name) {
 			cure := "a policy judges its input only, and the same tomorrow; put the fact into the source's records or into params"
-			if name == "print" || name == "trace" {
+			switch name {
+			case "print", "trace":
 				cure = "print in a _test.rego file, or use `lapse policy explain`"
+			case "strings.render_template":
+				cure = "nothing stops a template that does not end; write sprintf"
+			case "graph.reachable_paths":
+				cure = "nothing stops it where there are very many paths; take the path of a grant"
 			}
 			l.faultAt(loc, "%s is not allowed: %s", name, cure)
 		}

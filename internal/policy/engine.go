@@ -24,6 +24,7 @@ type EngineOptions struct {
 	Time   time.Time // the run's clock: input.run.time and time.now_ns()
 	RunID  int64     // input.run.id
 	Budget time.Duration
+	Memory int64 // bytes that evaluations may add to the heap; 0: 512 MiB
 	// Only names the policies to evaluate, enabled or not; nil: all that are enabled.
 	Only []string
 	// Unindexed evaluates without OPA's rule index. It is slower and there to check the index against.
@@ -40,9 +41,9 @@ func (o EngineOptions) evaluates(p *Policy) bool {
 // defaultBudget is the time that the evaluation of one subject may take.
 const defaultBudget = time.Second
 
-// Engine evaluates policies of a pack over subjects: all enabled ones, or those named. A policy that fails on a subject (a builtin error, a
-// conflict, no end within the budget, a finding of the wrong shape, a finding that its METADATA rules out) is not
-// evaluated any further; the others go on. Its tallies and Failures say why, and what it yielded before is to be
+// Engine evaluates policies of a pack over subjects: all enabled ones, or those named. A policy that fails on a subject (a
+// builtin error, a conflict, no end within the budget of time or memory, a finding of the wrong shape, a finding that its
+// METADATA rules out) is not evaluated any further; the others go on. Its tallies and Failures say why, and what it yielded before is to be
 // disregarded.
 //
 // An Engine may be used from several goroutines, each with an Evaluator of its own.
@@ -52,6 +53,7 @@ type Engine struct {
 	store   storage.Store
 	txn     storage.Transaction
 	lanes   map[access.SubjectKind]*lane
+	heap    *heap
 
 	mu         sync.Mutex
 	failures   map[string]error // by policy id
@@ -90,6 +92,7 @@ type query struct {
 
 // NewEngine compiles the enabled policies of a pack.
 func NewEngine(ctx context.Context, pack *Pack, options EngineOptions) (*Engine, error) {
+	capBuiltins()
 	if options.Budget == 0 {
 		options.Budget = defaultBudget
 	}
@@ -136,11 +139,27 @@ func NewEngine(ctx context.Context, pack *Pack, options EngineOptions) (*Engine,
 		}
 		e.lanes[kind] = l
 	}
+	e.heap = newHeap(options.Memory)
 	return e, nil
 }
 
-// Close ends the engine's transaction. No Evaluator may be used after it.
-func (e *Engine) Close(ctx context.Context) { e.store.Abort(ctx, e.txn) }
+// Close ends the engine's transaction and its watch. No Evaluator may be used after it.
+func (e *Engine) Close(ctx context.Context) {
+	e.heap.close()
+	e.store.Abort(ctx, e.txn)
+}
+
+// Fail takes a policy out of the evaluation before it begins, for a reason found elsewhere.
+func (e *Engine) Fail(ctx context.Context, id string, cause error) error {
+	for _, l := range e.lanes {
+		for _, r := range l.rules {
+			if r.ID == id {
+				return e.fail(ctx, l, r, fmt.Errorf("%s (%s:%d): %w", r.ID, r.File, r.Line, cause))
+			}
+		}
+	}
+	return nil
+}
 
 // Kinds lists the subjects that some enabled policy judges, in the order of evaluation.
 func (e *Engine) Kinds() []access.SubjectKind {

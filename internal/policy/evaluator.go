@@ -157,18 +157,23 @@ func (ev *Evaluator) findings(ctx context.Context, w *work, input ast.Value, sub
 	if len(q.rules) == 0 {
 		return ctx.Err()
 	}
-	if ev.query(ctx, w, q, input) == nil {
+	err := ev.query(ctx, w, q, input, false)
+	if err == nil {
 		return nil
 	}
+	alone := errors.Is(err, errMemory) // then it must be found out whose it was
 	for _, r := range q.rules {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		alone, err := ev.engine.single(ctx, w.lane, r)
+		single, err := ev.engine.single(ctx, w.lane, r)
 		if err != nil {
 			return err
 		}
-		err = ev.query(ctx, w, alone, input)
+		err = ev.query(ctx, w, single, input, alone)
+		if errors.Is(err, errMemory) && !alone {
+			err = ev.query(ctx, w, single, input, true)
+		}
 		if err == nil {
 			continue
 		}
@@ -183,9 +188,14 @@ func (ev *Evaluator) findings(ctx context.Context, w *work, input ast.Value, sub
 	return nil
 }
 
-// query evaluates some rules.
-func (ev *Evaluator) query(ctx context.Context, w *work, q *query, input ast.Value) error {
+// errMemory says that the process took too much memory while a query was evaluated.
+var errMemory = errors.New("too much memory")
+
+// query evaluates some rules; alone keeps every other evaluation out meanwhile.
+func (ev *Evaluator) query(ctx context.Context, w *work, q *query, input ast.Value, alone bool) error {
 	limit := ev.engine.options.Budget
+	ev.engine.heap.begin(ev.budget, alone)
+	defer ev.engine.heap.end(ev.budget, alone)
 	w.options[len(w.options)-1] = rego.EvalParsedInput(input)
 	var rs rego.ResultSet
 	for again := true; again; {
@@ -193,6 +203,9 @@ func (ev *Evaluator) query(ctx context.Context, w *work, q *query, input ast.Val
 		var err error
 		rs, err = q.prepared.Eval(ctx, w.options...)
 		ev.budget.stop()
+		if topdown.IsCancel(err) && ev.budget.memory.Load() {
+			return errMemory
+		}
 		again = topdown.IsCancel(err) && ctx.Err() == nil && !ev.budget.spent(limit)
 		if err != nil && !again {
 			return err
@@ -213,6 +226,9 @@ func (ev *Evaluator) query(ctx context.Context, w *work, q *query, input ast.Val
 }
 
 func (e *Engine) explain(err error) error {
+	if errors.Is(err, errMemory) {
+		return fmt.Errorf("it takes more than %d MiB of memory", e.heap.limit>>20)
+	}
 	if topdown.IsCancel(err) {
 		return fmt.Errorf("it takes longer than %v", e.options.Budget)
 	}
@@ -235,10 +251,11 @@ func (r *rule) failure(subject finding.Subject, at, cause error) error {
 
 // budget cancels an evaluation that takes too long, with one timer for all evaluations of an evaluator.
 type budget struct {
-	over  atomic.Bool
-	timer *time.Timer
-	unctx func() bool
-	ctx   context.Context
+	over   atomic.Bool
+	memory atomic.Bool // it is over because of the memory that the process takes
+	timer  *time.Timer
+	unctx  func() bool
+	ctx    context.Context
 
 	started time.Time
 }
