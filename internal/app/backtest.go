@@ -114,7 +114,11 @@ func (a *App) Backtest(ctx context.Context, o BacktestOptions) (Backtest, error)
 			if o.Progress != nil {
 				o.Progress(i+1, len(nights))
 			}
-			judged, err := scan.Rejudge(ctx, s, run.ID, pack, ids(chosen), a.Config.Scan.Workers)
+			sandbox := a.Sandbox
+			if len(out.Nights) > 0 {
+				sandbox = nil // they were tried on the first night
+			}
+			judged, err := scan.Rejudge(ctx, s, run.ID, pack, ids(chosen), a.Config.Scan.Workers, sandbox)
 			if errors.Is(err, store.ErrNotFound) {
 				continue // pruned
 			}

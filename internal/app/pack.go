@@ -36,7 +36,7 @@ const builtIn = "built-in"
 // policySources are the built-in policies, the configured folders, and those that were added. A folder is named as whoever
 // reads a message finds it: from where the program was started.
 func (a *App) policySources() []policy.Source {
-	out := []policy.Source{{Name: builtIn, FS: policies.FS}}
+	out := []policy.Source{{Name: builtIn, FS: policies.FS, BuiltIn: true}}
 	for _, f := range a.policyFolders() {
 		out = append(out, policy.Source{Name: f.name, FS: os.DirFS(f.path)})
 	}

@@ -97,6 +97,8 @@ sides of a comparison don't have in common: - what the right side wants, + what 
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error { return o.run(cmd, args) },
 	}
+	cmd.Flags().BoolVar(&o.apart, "apart", false, "this is the process of its own")
+	_ = cmd.Flags().MarkHidden("apart") // it is there
 	cmd.Flags().StringVar(&o.only, "run", "", "regular expression of the tests to run, over package and name")
 	cmd.Flags().BoolVar(&o.each, "each", false, "print what passes too")
 	cmd.Flags().Float64Var(&o.coverage, "coverage", 0, "exit 1 unless the tests reach so many percent of each policy's lines")
@@ -108,9 +110,13 @@ type policyTestOptions struct {
 	only     string
 	each     bool
 	coverage float64
+	apart    bool // this process runs nothing but the tests
 }
 
 func (o *policyTestOptions) run(cmd *cobra.Command, folders []string) error {
+	if o.sys.Program != "" && !o.apart {
+		return o.testApart(cmd.Context(), append(slices.Clone(o.sys.Args), "--apart"))
+	}
 	a, err := o.openOrDefault()
 	if err != nil {
 		return err
@@ -124,7 +130,11 @@ func (o *policyTestOptions) run(cmd *cobra.Command, folders []string) error {
 	if err != nil {
 		return err
 	}
-	r, err := policy.Test(cmd.Context(), pack, o.sys.Stdout, policy.TestOptions{Run: o.only, Verbose: o.each, Below: below})
+	opts := policy.TestOptions{Run: o.only, Verbose: o.each, Below: below}
+	if o.apart {
+		opts.Begin = func(test string) { fmt.Fprintln(o.sys.Stderr, testMark+test) }
+	}
+	r, err := policy.Test(cmd.Context(), pack, o.sys.Stdout, opts)
 	if err != nil {
 		return err
 	}

@@ -37,6 +37,7 @@ type System struct {
 	Stdout, Stderr io.Writer
 	LookupEnv      func(string) (string, bool)
 	Version        string
+	Program        string // path of the program itself, to run policies in a process of their own; "": in this one
 }
 
 // exit ends a command with a code other than 1, after what it has to say was said.
@@ -123,7 +124,7 @@ Start with 'lapse demo' for a made-up company, or 'lapse init' for your own expo
 	}
 	root.AddCommand(
 		newDemo(g), newInit(g), newDoctor(g), newCollect(g), newScan(g), newFindings(g), newPolicy(g), newReport(g),
-		newExcept(g), newLink(g), newStore(g), newLedger(g), newVersion(g),
+		newExcept(g), newLink(g), newStore(g), newLedger(g), newVersion(g), newTrial(g),
 	)
 	for _, c := range root.Commands() {
 		strictArgs(c)
@@ -196,7 +197,7 @@ func (g *global) openConfig(c *config.Config) (*app.App, error) {
 		return nil, err
 	}
 	library, _ := g.sys.LookupEnv("LAPSE_LIBCHDB")
-	return app.New(c, app.Options{Now: now, Library: library, Log: g.logger(), Version: g.sys.Version}), nil
+	return app.New(c, app.Options{Now: now, Library: library, Log: g.logger(), Version: g.sys.Version, Sandbox: g.sandbox()}), nil
 }
 
 // clock is the run's clock: --at, or the time it is.

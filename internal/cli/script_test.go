@@ -25,8 +25,12 @@ func TestMain(m *testing.M) {
 		"lapse": func() {
 			ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 			defer stop()
+			program, err := os.Executable()
+			if err != nil {
+				log.Fatal(err)
+			}
 			os.Exit(cli.Run(ctx, cli.System{
-				Args: os.Args[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, LookupEnv: os.LookupEnv, Version: "test",
+				Args: os.Args[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, LookupEnv: os.LookupEnv, Version: "test", Program: program,
 			}))
 		},
 	})

@@ -149,12 +149,12 @@ func (e *Engine) Close(ctx context.Context) {
 	e.store.Abort(ctx, e.txn)
 }
 
-// Fail takes a policy out of the evaluation before it begins, for a reason found elsewhere.
+// Fail takes a policy out of the evaluation before it begins, for a reason found elsewhere, which names the policy.
 func (e *Engine) Fail(ctx context.Context, id string, cause error) error {
 	for _, l := range e.lanes {
 		for _, r := range l.rules {
 			if r.ID == id {
-				return e.fail(ctx, l, r, fmt.Errorf("%s (%s:%d): %w", r.ID, r.File, r.Line, cause))
+				return e.fail(ctx, l, r, cause)
 			}
 		}
 	}

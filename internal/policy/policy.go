@@ -37,7 +37,8 @@ type Policy struct {
 	Hash    string
 	Package string // dotted: lapse.leaver.active_account
 	File    string
-	Line    int // of its first findings rule
+	Line    int  // of its first findings rule
+	BuiltIn bool // comes with the program
 
 	defaults map[string]any // params before overrides
 	modules  []*module
@@ -71,8 +72,9 @@ type Options struct {
 
 // Source is a folder of policies. Name begins the file names in messages.
 type Source struct {
-	Name string
-	FS   fs.FS
+	Name    string
+	FS      fs.FS
+	BuiltIn bool // comes with the program
 }
 
 // Dir is the folder at path.
@@ -84,6 +86,7 @@ type Pack struct {
 	library  []*module
 	tests    []file
 	sources  []file
+	options  Options
 }
 
 // Policies lists all policies, disabled ones too, by id.
@@ -108,11 +111,16 @@ func (p *Pack) Policy(id string) (Policy, bool) {
 // Load reads the policies of all sources. If anything is at fault it returns every fault found, joined, each with its
 // file and line and with what to write instead; there is no half-loaded pack.
 func Load(opts Options, sources ...Source) (*Pack, error) {
-	l := &loader{}
-	pack, err := l.load(opts, sources)
+	files, err := readSources(sources)
 	if err != nil {
 		return nil, err
 	}
+	return loadFiles(opts, files)
+}
+
+func loadFiles(opts Options, files []file) (*Pack, error) {
+	l := &loader{}
+	pack := l.load(opts, files)
 	if len(l.faults) > 0 {
 		return nil, l.err()
 	}
@@ -123,12 +131,8 @@ func Load(opts Options, sources ...Source) (*Pack, error) {
 }
 
 // load reads what it can and gathers every fault.
-func (l *loader) load(opts Options, sources []Source) (*Pack, error) {
-	files, err := readSources(sources)
-	if err != nil {
-		return nil, err
-	}
-	pack := &Pack{}
+func (l *loader) load(opts Options, files []file) *Pack {
+	pack := &Pack{options: opts}
 	parsed := true
 	byPackage := map[string]*Policy{}
 	for _, f := range files {
@@ -148,7 +152,7 @@ func (l *loader) load(opts Options, sources []Source) (*Pack, error) {
 		}
 		p := byPackage[m.pkg]
 		if p == nil {
-			p = &Policy{Package: m.pkg, File: m.name}
+			p = &Policy{Package: m.pkg, File: m.name, BuiltIn: f.builtIn}
 			byPackage[m.pkg] = p
 			pack.policies = append(pack.policies, p)
 		}
@@ -167,7 +171,7 @@ func (l *loader) load(opts Options, sources []Source) (*Pack, error) {
 	slices.SortFunc(pack.policies, func(a, b *Policy) int { return strings.Compare(a.ID, b.ID) })
 	l.check = "override"
 	l.override(pack.policies, opts.Overrides)
-	return pack, nil
+	return pack
 }
 
 // loader gathers faults, each once.

@@ -39,11 +39,12 @@ type Problem struct {
 //
 //	# lapse:allow unknown-not: nobody knows how long ago they left, so it may be years
 func Check(opts Options, sources ...Source) ([]Problem, error) {
-	l := &loader{}
-	pack, err := l.load(opts, sources)
+	files, err := readSources(sources)
 	if err != nil {
 		return nil, err
 	}
+	l := &loader{}
+	pack := l.load(opts, files)
 	l.tests(pack)
 	var out []Problem
 	for _, f := range l.faults {

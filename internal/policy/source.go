@@ -13,8 +13,9 @@ import (
 
 // file is one .rego file as it was read.
 type file struct {
-	name string // with the source's name
-	text string
+	name    string // with the source's name
+	text    string
+	builtIn bool
 }
 
 func (f file) test() bool { return strings.HasSuffix(f.name, "_test.rego") }
@@ -62,7 +63,7 @@ func readSources(sources []Source) ([]file, error) {
 				whole = "./" + whole
 			}
 			taken[whole] = true
-			files = append(files, file{name: whole, text: string(text)})
+			files = append(files, file{name: whole, text: string(text), builtIn: s.BuiltIn})
 			return nil
 		})
 		if err != nil {

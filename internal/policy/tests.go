@@ -10,12 +10,14 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/cover"
 	"github.com/open-policy-agent/opa/v1/storage"
 	"github.com/open-policy-agent/opa/v1/storage/inmem"
 	"github.com/open-policy-agent/opa/v1/tester"
+	"github.com/open-policy-agent/opa/v1/topdown"
 )
 
 // TestOptions say what Test runs.
@@ -24,6 +26,8 @@ type TestOptions struct {
 	Verbose bool   // report what passes too
 	// Below keeps to the files whose names begin with one of these folders; empty is all.
 	Below []string
+	// Begin hears of each test before it is run; nil: nobody does.
+	Begin func(test string)
 }
 
 func (o TestOptions) within(name string) bool {
@@ -62,7 +66,7 @@ func Test(ctx context.Context, pack *Pack, w io.Writer, o TestOptions) (TestRepo
 	if err != nil {
 		return report, err
 	}
-	run, err := pack.runTests(ctx, modules, pattern, func(r *tester.Runner) { r.SetCoverageQueryTracer(covered) })
+	run, err := pack.runTests(ctx, modules, pattern, func(r *tester.Runner) { r.SetCoverageQueryTracer(&herald{QueryTracer: covered, begin: o.Begin}) })
 	if err != nil {
 		return report, err
 	}
@@ -120,6 +124,24 @@ func Test(ctx context.Context, pack *Pack, w io.Writer, o TestOptions) (TestRepo
 	report.Coverage = slices.DeleteFunc(pack.coverage(covered, modules), func(c FileCoverage) bool { return !o.within(c.File) })
 	report.Untested = slices.DeleteFunc(pack.untested(), func(f string) bool { return !o.within(f) })
 	return report, nil
+}
+
+// herald passes events on, and tells of each test that begins.
+type herald struct {
+	topdown.QueryTracer
+	begin func(string)
+	last  string
+}
+
+// TraceEvent implements topdown.QueryTracer.
+func (h *herald) TraceEvent(e topdown.Event) {
+	if r, ok := e.Node.(*ast.Rule); ok && h.begin != nil && e.Op == topdown.EnterOp && strings.HasPrefix(r.Head.Name.String(), tester.TestPrefix) {
+		if name := fmt.Sprintf("%s (%s:%d)", r.Head.Name, r.Location.File, r.Location.Row); name != h.last {
+			h.last = name
+			h.begin(name)
+		}
+	}
+	h.QueryTracer.TraceEvent(e)
 }
 
 // pattern is a regular expression of the tests to run.
@@ -181,6 +203,9 @@ func (p *Pack) compileTests(ctx context.Context, modules map[string]*ast.Module)
 	return err
 }
 
+// testTime is what one test may take.
+const testTime = 10 * time.Second
+
 // testRun is what came of some tests, and what they ran with.
 type testRun struct {
 	results  []*tester.Result
@@ -202,7 +227,7 @@ func (p *Pack) runTests(ctx context.Context, modules map[string]*ast.Module, pat
 	for name, m := range modules {
 		copied[name] = m.Copy()
 	}
-	runner := tester.NewRunner().SetCompiler(c).SetStore(store).SetModules(copied).RaiseBuiltinErrors(true).CapturePrintOutput(true).Filter(pattern)
+	runner := tester.NewRunner().SetCompiler(c).SetStore(store).SetModules(copied).RaiseBuiltinErrors(true).CapturePrintOutput(true).SetTimeout(testTime).Filter(pattern)
 	configure(runner)
 	var results []*tester.Result
 	err := storage.Txn(ctx, store, storage.TransactionParams{}, func(txn storage.Transaction) error {

@@ -26,17 +26,28 @@ type Rejudged struct {
 
 // Rejudge makes the subjects of a kept run again, as they were, and judges them by the policies of a pack that are named,
 // enabled or not. Nothing is recorded. Its caller holds the lease. A run that is no longer kept is store.ErrNotFound.
-func Rejudge(ctx context.Context, s *store.Store, run uint64, pack *policy.Pack, only []string, workers int) (Rejudged, error) {
+// Policies that do not come with the program are tried in the sandbox first, unless it is nil.
+func Rejudge(ctx context.Context, s *store.Store, run uint64, pack *policy.Pack, only []string, workers int, sandbox *policy.Sandbox) (Rejudged, error) {
 	past, err := revisit(ctx, s, run)
 	if err != nil {
 		return Rejudged{}, err
 	}
 	out := Rejudged{Run: past.RunInfo, Inputs: past.Inputs}
-	engine, err := policy.NewEngine(ctx, pack, policy.EngineOptions{Time: past.Time, RunID: int64(past.ID), Only: only})
+	options := policy.EngineOptions{Time: past.Time, RunID: int64(past.ID), Only: only}
+	engine, err := policy.NewEngine(ctx, pack, options)
 	if err != nil {
 		return out, err
 	}
 	defer engine.Close(context.WithoutCancel(ctx))
+	var foreign []policy.Policy
+	for _, id := range only {
+		if p, ok := pack.Policy(id); ok && !p.BuiltIn {
+			foreign = append(foreign, p)
+		}
+	}
+	if err := tryFirst(ctx, sandbox, past, pack, foreign, engine, options); err != nil {
+		return out, err
+	}
 	if workers == 0 {
 		workers = runtime.GOMAXPROCS(0)
 	}
