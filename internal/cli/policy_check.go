@@ -121,7 +121,7 @@ func (o *policyCheckOptions) print(problems []policy.Problem) error {
 		}
 		fmt.Fprintf(w, "  write instead: %s\n", printable(p.Instead))
 	}
-	_, err := fmt.Fprintf(w, "%d errors, %d warnings\n", counts[policy.Error], counts[policy.Warning])
+	_, err := fmt.Fprintf(w, "%s, %s\n", plural(counts[policy.Error], "error"), plural(counts[policy.Warning], "warning"))
 	return err
 }
 

@@ -135,7 +135,11 @@ var instead = map[string]string{
 // parted cuts a fault into what is wrong and what to write instead.
 func parted(f fault) (message, cure string) {
 	if at := cures.FindStringIndex(f.message); at != nil {
-		return f.message[:at[0]], f.message[at[0]+2:]
+		message, cure = f.message[:at[0]], strings.TrimPrefix(f.message[at[0]+2:], "write ")
+		if word, ok := strings.CutPrefix(cure, "did you mean "); ok {
+			cure = strings.TrimSuffix(word, "?")
+		}
+		return message, cure
 	}
 	return f.message, cmp.Or(instead[f.check], "correct it as said")
 }
