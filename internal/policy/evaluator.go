@@ -157,11 +157,11 @@ func (ev *Evaluator) findings(ctx context.Context, w *work, input ast.Value, sub
 	if len(q.rules) == 0 {
 		return ctx.Err()
 	}
-	err := ev.query(ctx, w, q, input, false)
-	if err == nil {
+	first := ev.query(ctx, w, q, input, false)
+	if first == nil {
 		return nil
 	}
-	alone := errors.Is(err, errMemory) // then it must be found out whose it was
+	alone := errors.Is(first, errMemory) // then it must be found out whose it was
 	for _, r := range q.rules {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -170,7 +170,11 @@ func (ev *Evaluator) findings(ctx context.Context, w *work, input ast.Value, sub
 		if err != nil {
 			return err
 		}
-		err = ev.query(ctx, w, single, input, alone)
+		if len(q.rules) > 1 || alone { // else it is known
+			err = ev.query(ctx, w, single, input, alone)
+		} else {
+			err = first
+		}
 		if errors.Is(err, errMemory) && !alone {
 			err = ev.query(ctx, w, single, input, true)
 		}

@@ -76,6 +76,7 @@ func Test(ctx context.Context, pack *Pack, w io.Writer, o TestOptions) (TestRepo
 		results = slices.DeleteFunc(results, func(r *tester.Result) bool { return !only.MatchString(r.Package + "." + r.Name) })
 	}
 	var failed []string
+	var broken []*tester.Result // by an error, which says enough
 	for _, r := range results {
 		switch leaves := leafResults(r.SubResults); {
 		case r.Skip:
@@ -95,9 +96,16 @@ func Test(ctx context.Context, pack *Pack, w io.Writer, o TestOptions) (TestRepo
 		default:
 			report.Passed++
 		}
-		if !r.Pass() && !r.Skip {
+		switch {
+		case r.Error != nil:
+			broken = append(broken, r)
+		case !r.Pass() && !r.Skip:
 			failed = append(failed, r.Package+"."+r.Name)
 		}
+	}
+	f := &failures{w: w, lines: pack.lines()}
+	for _, r := range broken {
+		f.write(ctx, r)
 	}
 	if len(failed) > 0 {
 		// Only a run that is traced can say which expression it was.
@@ -105,13 +113,13 @@ func Test(ctx context.Context, pack *Pack, w io.Writer, o TestOptions) (TestRepo
 		if err != nil {
 			return report, err
 		}
-		f := &failures{w: w, compiler: traced.compiler, store: traced.store, lines: pack.lines()}
+		f.compiler, f.store = traced.compiler, traced.store
 		for _, r := range traced.results {
 			if !r.Pass() {
 				f.write(ctx, r)
 			}
 		}
-	} else if o.Verbose {
+	} else if o.Verbose && len(broken) == 0 {
 		ch := make(chan *tester.Result, len(results))
 		for _, r := range results {
 			ch <- r
@@ -204,7 +212,7 @@ func (p *Pack) compileTests(ctx context.Context, modules map[string]*ast.Module)
 }
 
 // testTime is what one test may take.
-const testTime = 10 * time.Second
+const testTime = 5 * time.Second
 
 // testRun is what came of some tests, and what they ran with.
 type testRun struct {
