@@ -22,7 +22,11 @@ func (a *App) Pack() (*policy.Pack, error) {
 	if err != nil {
 		return nil, err
 	}
-	p, err := policy.Load(policy.Options{Overrides: overrides}, a.policySources()...)
+	sources, err := a.policySources()
+	if err != nil {
+		return nil, err
+	}
+	p, err := policy.Load(policy.Options{Overrides: overrides}, sources...)
 	if err != nil {
 		return nil, err
 	}
@@ -33,14 +37,40 @@ func (a *App) Pack() (*policy.Pack, error) {
 // builtIn begins the file names of the policies that come with the program.
 const builtIn = "built-in"
 
-// policySources are the built-in policies, the configured folders, and those that were added. A folder is named as whoever
-// reads a message finds it: from where the program was started.
-func (a *App) policySources() []policy.Source {
+// policySources are the built-in policies, the configured folders and bundles, and the folders that were added. A folder is
+// named as whoever reads a message finds it: from where the program was started.
+func (a *App) policySources() ([]policy.Source, error) {
 	out := []policy.Source{{Name: builtIn, FS: policies.FS, BuiltIn: true}}
 	for _, f := range a.policyFolders() {
 		out = append(out, policy.Source{Name: f.name, FS: os.DirFS(f.path)})
 	}
-	return out
+	var errs []error
+	for _, b := range a.Config.Policies.Bundles {
+		key := policy.BundleKey{Algorithm: b.Algorithm, Scope: b.Scope}
+		if b.Key != "" {
+			pem, err := os.ReadFile(a.Config.Path(b.Key))
+			if err != nil {
+				errs = append(errs, fmt.Errorf("%s: policies.bundles: key of %s: %w", a.Config.File, b.Path, err))
+				continue
+			}
+			key.PEM = string(pem)
+		}
+		source, err := policy.Bundle(a.display(b.Path), a.Config.Path(b.Path), key)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		out = append(out, source)
+	}
+	return out, errors.Join(errs...)
+}
+
+// display names a path of lapse.yaml as whoever started the program finds it.
+func (a *App) display(p string) string {
+	if !filepath.IsAbs(p) {
+		p = filepath.Join(filepath.Dir(a.Config.File), p)
+	}
+	return filepath.ToSlash(p)
 }
 
 // folder is one that holds policies.
@@ -49,11 +79,7 @@ type folder struct{ name, path string }
 func (a *App) policyFolders() []folder {
 	var out []folder
 	for _, f := range a.Config.Policies.Folders {
-		name := f
-		if !filepath.IsAbs(f) {
-			name = filepath.Join(filepath.Dir(a.Config.File), f)
-		}
-		out = append(out, folder{filepath.ToSlash(name), a.Config.Path(f)})
+		out = append(out, folder{a.display(f), a.Config.Path(f)})
 	}
 	return append(out, a.added...)
 }
@@ -97,7 +123,11 @@ func (a *App) CheckPolicies() ([]policy.Problem, error) {
 	if err != nil {
 		return nil, err
 	}
-	return policy.Check(policy.Options{Overrides: overrides}, a.policySources()...)
+	sources, err := a.policySources()
+	if err != nil {
+		return nil, err
+	}
+	return policy.Check(policy.Options{Overrides: overrides}, sources...)
 }
 
 // IsBuiltIn reports whether a file of a policy comes with the program.
@@ -106,11 +136,21 @@ func IsBuiltIn(file string) bool { return strings.HasPrefix(file, builtIn+"/") }
 func (a *App) overrides() (map[string]policy.Override, error) {
 	c := a.Config.Policies
 	out := map[string]policy.Override{}
-	for id, r := range c.Rules {
-		out[id] = policy.Override{Enabled: r.Enabled, Severity: r.Severity, Params: r.Params, Action: r.Action, Assignee: r.Assignee,
-			Place: a.Config.File}
-	}
 	var errs []error
+	for id, r := range c.Rules {
+		o := policy.Override{Enabled: r.Enabled, Severity: r.Severity, Params: r.Params, Action: r.Action, Assignee: r.Assignee, Place: a.Config.File}
+		for uid, s := range r.Sources {
+			if !slices.ContainsFunc(a.Config.Sources, func(c config.Source) bool { return c.UID == uid }) {
+				errs = append(errs, fmt.Errorf("%s: policies.rules.%s.sources: there is no source %q%s", a.Config.File, id, uid, a.nearSource(uid)))
+				continue
+			}
+			if o.Sources == nil {
+				o.Sources = map[string]policy.Override{}
+			}
+			o.Sources[uid] = policy.Override{Enabled: s.Enabled, Severity: s.Severity, Params: s.Params, Action: s.Action, Assignee: s.Assignee}
+		}
+		out[id] = o
+	}
 	for _, list := range []struct {
 		ids []string
 		on  bool

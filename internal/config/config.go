@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -92,13 +93,59 @@ type Scan struct {
 // Policies chooses and adjusts rules.
 type Policies struct {
 	Folders []string        `yaml:"folders"`
+	Bundles []Bundle        `yaml:"bundles"`
 	Enable  []string        `yaml:"enable"`
 	Disable []string        `yaml:"disable"`
 	Rules   map[string]Rule `yaml:"rules"`
 }
 
-// Rule overrides the METADATA of one policy.
+// Bundle is a .tar.gz of policies, as OPA makes them.
+type Bundle struct {
+	Path      string `yaml:"path"`
+	Key       string `yaml:"key"`       // PEM file: the public key of whoever signs it
+	Algorithm string `yaml:"algorithm"` // of the signature; RS256 by default
+	Scope     string `yaml:"scope"`     // that the signature is for
+	Unsigned  bool   `yaml:"unsigned"`  // it is taken as it is
+
+	Line int `yaml:"-"`
+}
+
+// UnmarshalYAML notes the place.
+func (b *Bundle) UnmarshalYAML(n *yaml.Node) error {
+	type plain Bundle
+	b.Line = n.Line
+	return decode("", n, "policies.bundles", (*plain)(b))
+}
+
+// bundleAlgorithms are those of a signature by a key pair, as JWS names them.
+var bundleAlgorithms = []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}
+
+func (b *Bundle) validate(fail func(line int, format string, args ...any)) {
+	switch {
+	case b.Path == "":
+		fail(b.Line, "policies.bundles: path is missing: name a .tar.gz")
+	case b.Key == "" && !b.Unsigned:
+		fail(b.Line, "policies.bundles: %s: key is missing: name the PEM file of the public key that it is signed with, or write unsigned: true", b.Path)
+	case b.Key != "" && b.Unsigned:
+		fail(b.Line, "policies.bundles: %s: it has a key and is unsigned: keep one of them", b.Path)
+	}
+	if b.Algorithm != "" && !slices.Contains(bundleAlgorithms, b.Algorithm) {
+		fail(b.Line, "policies.bundles: %s: algorithm %q: want one of %s", b.Path, b.Algorithm, strings.Join(bundleAlgorithms, ", "))
+	}
+}
+
+// Rule overrides the METADATA of one policy, for all sources or for some.
 type Rule struct {
+	Enabled  *bool                 `yaml:"enabled"`
+	Severity string                `yaml:"severity"`
+	Action   string                `yaml:"action"`
+	Assignee string                `yaml:"assignee"`
+	Params   map[string]any        `yaml:"params"`
+	Sources  map[string]SourceRule `yaml:"sources"` // by uid, over what stands above
+}
+
+// SourceRule overrides one policy for the subjects of one source.
+type SourceRule struct {
 	Enabled  *bool          `yaml:"enabled"`
 	Severity string         `yaml:"severity"`
 	Action   string         `yaml:"action"`
@@ -279,6 +326,9 @@ func (c *Config) validate() error {
 	}
 	if err := c.Guard.Validate(); err != nil {
 		fail(1, "guard: %v", err)
+	}
+	for i := range c.Policies.Bundles {
+		c.Policies.Bundles[i].validate(fail)
 	}
 	seen := map[string]int{}
 	rosters := map[string]bool{}

@@ -220,7 +220,15 @@ func hash(p *Policy, library []*module) string {
 		}
 	}
 	slices.Sort(code)
-	doc, err := json.Marshal(map[string]any{"id": p.ID, "subject": p.Subject, "params": p.Params, "scope": p.Scope, "needs": p.Needs, "exempt": p.Exempt, "code": code})
+	judged := map[string]any{"id": p.ID, "subject": p.Subject, "params": p.Params, "scope": p.Scope, "needs": p.Needs, "exempt": p.Exempt, "code": code}
+	if len(p.sources) > 0 {
+		sources := map[string]any{}
+		for uid, s := range p.sources {
+			sources[uid] = map[string]any{"enabled": s.Enabled, "params": s.Params}
+		}
+		judged["sources"], judged["off"] = sources, p.off
+	}
+	doc, err := json.Marshal(judged)
 	if err != nil {
 		panic(fmt.Sprintf("policy: hash of %s: %v", p.ID, err)) // params hold JSON values only
 	}

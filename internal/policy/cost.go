@@ -41,7 +41,7 @@ func Costs(ctx context.Context, pack *Pack, only []string, rows map[access.Subje
 			return nil, err
 		}
 		out = append(out, c)
-		for _, r := range together.lanes[kind].rules {
+		for _, r := range together.any(kind).rules {
 			o := options
 			o.Only = []string{r.ID}
 			alone, err := NewEngine(ctx, pack, o)

@@ -21,7 +21,7 @@ import (
 type Evaluator struct {
 	engine *Engine
 	budget *budget
-	work   map[access.SubjectKind]*work
+	work   map[*lane]*work
 	counts []*counts
 }
 
@@ -37,8 +37,8 @@ type work struct {
 
 // NewEvaluator returns an evaluator for one goroutine.
 func (e *Engine) NewEvaluator() *Evaluator {
-	ev := &Evaluator{engine: e, budget: newBudget(), work: map[access.SubjectKind]*work{}}
-	for kind, l := range e.lanes {
+	ev := &Evaluator{engine: e, budget: newBudget(), work: map[*lane]*work{}}
+	for _, l := range e.lanes {
 		w := &work{
 			lane:     l,
 			document: newDocument(l.columns, l.reads),
@@ -51,14 +51,14 @@ func (e *Engine) NewEvaluator() *Evaluator {
 		}
 		w.options = []rego.EvalOption{
 			rego.EvalTime(e.options.Time),
-			rego.EvalTransaction(e.txn),
+			rego.EvalTransaction(l.txn),
 			rego.EvalExternalCancel(ev.budget),
 			rego.EvalMetrics(metrics.NoOp()),
 			rego.EvalGenerateJSON(asTerm),
 			rego.EvalRuleIndexing(!e.options.Unindexed),
 			nil, // the input
 		}
-		ev.work[kind] = w
+		ev.work[l] = w
 		ev.counts = append(ev.counts, w.counts)
 	}
 	e.mu.Lock()
@@ -72,13 +72,17 @@ func asTerm(t *ast.Term, _ *rego.EvalContext) (any, error) { return t, nil }
 // Eval evaluates all enabled policies over one subject and gives each hit to emit, by policy and key. A policy that fails
 // is no error here (see Engine); an error is one of ctx, of emit, or of a row that is not of the subject's columns.
 func (ev *Evaluator) Eval(ctx context.Context, kind access.SubjectKind, row access.Row, emit func(Result) error) error {
-	w := ev.work[kind]
-	if w == nil {
+	some := ev.engine.any(kind)
+	if some == nil {
 		return nil
 	}
-	subject := w.identity.subject(row)
-	if len(row) != len(w.columns.index) {
-		return fmt.Errorf("evaluate %s: row has %d columns, want %d", kind, len(row), len(w.columns.index))
+	if len(row) != len(some.columns.index) {
+		return fmt.Errorf("evaluate %s: row has %d columns, want %d", kind, len(row), len(some.columns.index))
+	}
+	subject := some.identity.subject(row)
+	w := ev.work[ev.engine.of(kind, subject.Source)]
+	if w == nil || len(w.rules) == 0 {
+		return nil
 	}
 	input, err := w.document.build(row)
 	if err != nil {
@@ -94,7 +98,7 @@ func (ev *Evaluator) Eval(ctx context.Context, kind access.SubjectKind, row acce
 		}
 		found, err := ev.settle(w, r, w.findings[i], subject, row, &counts[i])
 		if err != nil {
-			if err := ev.engine.fail(ctx, w.lane, r, r.failure(subject, nil, err)); err != nil {
+			if err := ev.engine.fail(ctx, r.ID, r.failure(subject, nil, err)); err != nil {
 				return err
 			}
 			continue
@@ -185,7 +189,7 @@ func (ev *Evaluator) findings(ctx context.Context, w *work, input ast.Value, sub
 			return ctx.Err()
 		}
 		w.skipped[r.index] = true
-		if err := ev.engine.fail(ctx, w.lane, r, r.failure(subject, err, ev.engine.explain(err))); err != nil {
+		if err := ev.engine.fail(ctx, r.ID, r.failure(subject, err, ev.engine.explain(err))); err != nil {
 			return err
 		}
 	}

@@ -57,7 +57,10 @@ func Explain(ctx context.Context, pack *Pack, id, key string, row access.Row, op
 		return out, err
 	}
 	defer e.Close(context.WithoutCancel(ctx))
-	l := e.lanes[p.Subject]
+	l := e.of(p.Subject, e.any(p.Subject).identity.subject(row).Source)
+	if len(l.rules) == 0 {
+		return out, nil // it is not enabled for the source
+	}
 	d := newDocument(l.columns, &pathSet{all: true})
 	d.run = e.run
 	input, err := d.build(row)
@@ -78,7 +81,7 @@ func Explain(ctx context.Context, pack *Pack, id, key string, row access.Row, op
 	budget := newBudget()
 	budget.start(ctx, 20*e.options.Budget) // a trace is slow
 	defer budget.stop()
-	_, err = q.prepared.Eval(ctx, rego.EvalTime(e.options.Time), rego.EvalTransaction(e.txn), rego.EvalParsedInput(input), rego.EvalExternalCancel(budget),
+	_, err = q.prepared.Eval(ctx, rego.EvalTime(e.options.Time), rego.EvalTransaction(l.txn), rego.EvalParsedInput(input), rego.EvalExternalCancel(budget),
 		rego.EvalQueryTracer(tracer), rego.EvalRuleIndexing(false), rego.EvalEarlyExit(false))
 	if err != nil {
 		return out, fmt.Errorf("explain %s: %w", id, e.explain(err))
@@ -151,7 +154,7 @@ func (x *explainer) values(ctx context.Context, e *Engine, l *lane, input ast.Va
 		if r == nil || len(r.Head.Args) > 0 || !strings.HasPrefix(x.exits[at][0].rule.Ref().String(), "data."+x.policy.Package+".") {
 			continue
 		}
-		rs, err := rego.New(rego.ParsedQuery(ast.NewBody(ast.NewExpr(ast.NewTerm(x.exits[at][0].rule.Ref().GroundPrefix())))), rego.Compiler(l.compiler), rego.Store(e.store), rego.Transaction(e.txn),
+		rs, err := rego.New(rego.ParsedQuery(ast.NewBody(ast.NewExpr(ast.NewTerm(x.exits[at][0].rule.Ref().GroundPrefix())))), rego.Compiler(l.compiler), rego.Store(l.store), rego.Transaction(l.txn),
 			rego.ParsedInput(input), rego.Time(e.options.Time), rego.GenerateJSON(asTerm)).Eval(ctx)
 		if err != nil {
 			return err

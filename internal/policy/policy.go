@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -42,6 +43,8 @@ type Policy struct {
 
 	defaults map[string]any // params before overrides
 	modules  []*module
+	sources  map[string]*Policy // as it applies to the subjects of a source, by uid; where that differs
+	off      bool               // for all other sources, though it is enabled for some
 }
 
 // Condition says which values a path must have for a subject to be in a policy's scope.
@@ -63,6 +66,8 @@ type Override struct {
 	Action   string
 	Assignee string
 	Place    string // where the override is written, for errors: lapse.yaml:12
+	// Sources change it further for the subjects of a source, by uid.
+	Sources map[string]Override
 }
 
 // Options change what Load reads.
@@ -266,30 +271,52 @@ func (l *loader) override(policies []*Policy, overrides map[string]Override) {
 			continue
 		}
 		p := policies[i]
-		if o.Enabled != nil {
-			p.Enabled = *o.Enabled
+		l.overlay(p, o, place)
+		if len(o.Sources) > 0 && (p.Subject == access.SubjectPerson || p.Subject == "") {
+			l.fault(place, 0, "%s judges people, who are of no source: leave sources out", id)
+			continue
 		}
-		if o.Severity != "" {
-			s, err := finding.ParseSeverity(o.Severity)
-			if err != nil {
-				l.fault(place, 0, "severity of %s: %v", id, err)
+		base := p.Enabled
+		for uid, s := range o.Sources {
+			variant := *p
+			variant.Enabled = base
+			l.overlay(&variant, s, place)
+			if p.sources == nil {
+				p.sources = map[string]*Policy{}
 			}
-			p.Severity = s
+			p.sources[uid] = &variant
+			if variant.Enabled && !base {
+				p.Enabled, p.off = true, true
+			}
 		}
-		if o.Action != "" {
-			p.Action = l.oneOf(place, 0, "action of "+id, o.Action, actions)
-		}
-		if o.Assignee != "" {
-			p.Assignee = l.oneOf(place, 0, "assignee of "+id, o.Assignee, assignees)
-		}
-		p.Params = l.overrideParams(p, place, o.Params)
 	}
 }
 
+// overlay lays one override over a policy.
+func (l *loader) overlay(p *Policy, o Override, place string) {
+	if o.Enabled != nil {
+		p.Enabled = *o.Enabled
+	}
+	if o.Severity != "" {
+		s, err := finding.ParseSeverity(o.Severity)
+		if err != nil {
+			l.fault(place, 0, "severity of %s: %v", p.ID, err)
+		}
+		p.Severity = s
+	}
+	if o.Action != "" {
+		p.Action = l.oneOf(place, 0, "action of "+p.ID, o.Action, actions)
+	}
+	if o.Assignee != "" {
+		p.Assignee = l.oneOf(place, 0, "assignee of "+p.ID, o.Assignee, assignees)
+	}
+	p.Params = l.overrideParams(p, place, o.Params)
+}
+
 func (l *loader) overrideParams(p *Policy, place string, params map[string]any) map[string]any {
-	merged := map[string]any{}
-	for k, v := range p.defaults {
-		merged[k] = v
+	merged := maps.Clone(p.Params)
+	if merged == nil {
+		merged = map[string]any{}
 	}
 	for k, v := range params {
 		was, ok := p.defaults[k]

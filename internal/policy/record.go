@@ -32,7 +32,11 @@ func Record(ctx context.Context, pack *Pack, id, name string, row access.Row, op
 		return "", err
 	}
 	defer e.Close(context.WithoutCancel(ctx))
-	l := e.lanes[p.Subject]
+	l := e.of(p.Subject, e.any(p.Subject).identity.subject(row).Source)
+	if len(l.rules) == 0 {
+		return "", fmt.Errorf("record %s: it is not enabled for the source", id)
+	}
+	p = *l.rules[0].Policy // with the parameters of the source
 	a := &anonymiser{schema: access.SchemaOf(p.Subject), kept: literals(slices.Concat(p.modules, pack.library)), names: map[string]string{}, counts: map[string]int{}}
 	doc := access.Document(p.Subject, row)
 	doc = a.object(a.schema.Root, l.reads, doc)
@@ -50,7 +54,7 @@ func Record(ctx context.Context, pack *Pack, id, name string, row access.Row, op
 	budget := newBudget()
 	budget.start(ctx, e.options.Budget)
 	defer budget.stop()
-	rs, err := q.prepared.Eval(ctx, rego.EvalTime(e.options.Time), rego.EvalTransaction(e.txn), rego.EvalParsedInput(input), rego.EvalExternalCancel(budget))
+	rs, err := q.prepared.Eval(ctx, rego.EvalTime(e.options.Time), rego.EvalTransaction(l.txn), rego.EvalParsedInput(input), rego.EvalExternalCancel(budget))
 	if err != nil {
 		return "", fmt.Errorf("record %s: %w", id, e.explain(err))
 	}
