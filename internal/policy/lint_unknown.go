@@ -178,7 +178,7 @@ func (l *linter) unknownDefault(s *sight) {
 				continue
 			}
 			l.warn("unknown-default", loc, fmt.Sprintf("input.%s, and name it under needs", strings.Join(path, ".")),
-				"object.get makes %s of a %s that nobody knows, and the rule goes on with it", args[2], strings.Join(path, "."))
+				"object.get makes %s of input.%s where nobody knows it, and the rule goes on with it", args[2], strings.Join(path, "."))
 		}
 	})
 }
