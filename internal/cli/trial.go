@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os/exec"
 
@@ -58,7 +59,8 @@ func (g *global) testApart(ctx context.Context, args []string) error {
 	if why := guard.Stop(); why != "" {
 		return fmt.Errorf("the tests were ended in %s: %s", progress.last(), why)
 	}
-	if ended, ok := err.(*exec.ExitError); ok {
+	var ended *exec.ExitError
+	if errors.As(err, &ended) {
 		return exit{ended.ExitCode()}
 	}
 	return err

@@ -150,7 +150,7 @@ func (s *Sandbox) run(ctx context.Context, t trial) (ended []trialEvent, died de
 		}
 		return ended, death{began, strings.TrimSpace(why)}, nil
 	case waitErr != nil || why != "":
-		return nil, death{}, fmt.Errorf("the process did not begin: %v %s %s", waitErr, why, complaint.first())
+		return nil, death{}, fmt.Errorf("the process did not begin: %w", errors.Join(waitErr, errors.New(strings.TrimSpace(why+" "+complaint.first()))))
 	}
 	return ended, death{}, nil
 }
