@@ -20,7 +20,7 @@ func TestExplainAndRecordWhateverIsFound(t *testing.T) {
 	e := newEngine(t, pack, EngineOptions{})
 	ev := e.NewEvaluator()
 	r := rand.New(rand.NewPCG(9, 4))
-	const each = 1 // findings of a rule
+	const each = 1                                                                  // findings of a rule
 	words := regexp.MustCompile(`"(type|mailbox_type|currency|method|kind)": ".*"`) // which name nobody
 	seen := map[string]int{}
 	tests := fstest.MapFS{}

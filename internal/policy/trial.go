@@ -29,6 +29,7 @@ type Sandbox struct {
 const (
 	trialMemory = 1 << 30
 	trialTime   = time.Minute
+	startTime   = time.Minute // until the process begins
 	rssTick     = 10 * time.Millisecond
 )
 
@@ -118,7 +119,7 @@ func (s *Sandbox) run(ctx context.Context, t trial) (ended []trialEvent, died de
 	if err := cmd.Start(); err != nil {
 		return nil, death{}, err
 	}
-	guard := NewGuard(cmd, cmp.Or(s.Memory, trialMemory), cmp.Or(s.Time, trialTime))
+	guard := NewGuard(cmd, cmp.Or(s.Memory, trialMemory), startTime)
 	defer guard.Stop()
 	lines := bufio.NewReader(out)
 	began := ""
@@ -126,7 +127,7 @@ func (s *Sandbox) run(ctx context.Context, t trial) (ended []trialEvent, died de
 		line, readErr := lines.ReadBytes('\n')
 		var e trialEvent
 		if json.Unmarshal(line, &e) == nil {
-			guard.Again()
+			guard.Within(cmp.Or(s.Time, trialTime))
 			if e.Begin != "" {
 				began = e.Begin
 			}
@@ -174,8 +175,8 @@ func (t *tail) first() string {
 type Guard struct {
 	cmd    *exec.Cmd
 	memory int64
-	time   time.Duration
-	since  atomic.Int64
+	until  atomic.Int64 // when the time is up; 0: never
+	limit  atomic.Int64
 	why    atomic.Pointer[string]
 	end    chan struct{}
 	done   chan struct{}
@@ -185,14 +186,21 @@ type Guard struct {
 // NewGuard watches a process that was started. memory is in bytes, as the system counts what it has in main memory; where
 // the system does not say, only the time is watched. A time of 0 is any.
 func NewGuard(cmd *exec.Cmd, memory int64, limit time.Duration) *Guard {
-	g := &Guard{cmd: cmd, memory: memory, time: limit, end: make(chan struct{}), done: make(chan struct{})}
-	g.Again()
+	g := &Guard{cmd: cmd, memory: memory, end: make(chan struct{}), done: make(chan struct{})}
+	g.Within(limit)
 	go g.watch()
 	return g
 }
 
-// Again begins the time anew.
-func (g *Guard) Again() { g.since.Store(time.Now().UnixNano()) }
+// Within gives the process so much time from now on; 0 is any.
+func (g *Guard) Within(limit time.Duration) {
+	g.limit.Store(int64(limit))
+	until := int64(0)
+	if limit > 0 {
+		until = time.Now().Add(limit).UnixNano()
+	}
+	g.until.Store(until)
+}
 
 func (g *Guard) watch() {
 	defer close(g.done)
@@ -207,8 +215,8 @@ func (g *Guard) watch() {
 		why := ""
 		if rss := residentBytes(g.cmd.Process.Pid); rss > g.memory {
 			why = fmt.Sprintf("it took more than %d MiB of memory", g.memory>>20)
-		} else if g.time > 0 && time.Since(time.Unix(0, g.since.Load())) > g.time {
-			why = fmt.Sprintf("it took longer than %v", g.time)
+		} else if until := g.until.Load(); until > 0 && time.Now().UnixNano() > until {
+			why = fmt.Sprintf("it took longer than %v", time.Duration(g.limit.Load()))
 		}
 		if why != "" {
 			g.why.Store(&why)
