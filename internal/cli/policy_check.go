@@ -62,10 +62,20 @@ func (o *policyCheckOptions) run(folders []string) error {
 			return err
 		}
 	}
-	problems = slices.DeleteFunc(problems, func(p policy.Problem) bool { return !within(p.File, focus) })
+	elsewhere := 0
+	problems = slices.DeleteFunc(problems, func(p policy.Problem) bool {
+		out := !within(p.File, focus)
+		if out && p.Level == policy.Error {
+			elsewhere++
+		}
+		return out
+	})
 	bad := slices.ContainsFunc(problems, func(p policy.Problem) bool { return p.Level == policy.Error || o.strict })
 	if err := o.print(problems); err != nil {
 		return err
+	}
+	if elsewhere > 0 {
+		fmt.Fprintf(o.sys.Stderr, "lapse: %s elsewhere: see `lapse policy check`\n", plural(elsewhere, "error"))
 	}
 	if bad {
 		return exit{exitError}
@@ -84,6 +94,9 @@ func (o *policyCheckOptions) format(a *app.App, problems []policy.Problem, focus
 	for _, p := range problems {
 		if p.Check != "format" || app.IsBuiltIn(p.File) || !within(p.File, focus) {
 			continue
+		}
+		if _, err := os.Stat(p.File); err != nil {
+			continue // in a bundle
 		}
 		errs = append(errs, policy.FormatFile(p.File))
 	}

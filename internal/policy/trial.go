@@ -26,6 +26,16 @@ type Sandbox struct {
 	Time    time.Duration // that all of a policy's subjects may take; 0: one minute
 }
 
+// SandboxError says that there is no process to try policies in.
+type SandboxError struct{ Err error }
+
+func (e *SandboxError) Error() string {
+	return "try policies in a process of their own: " + e.Err.Error()
+}
+
+// Unwrap is the cause.
+func (e *SandboxError) Unwrap() error { return e.Err }
+
 const (
 	trialMemory = 1 << 30
 	trialTime   = time.Minute
@@ -81,7 +91,7 @@ func (s *Sandbox) Trial(ctx context.Context, pack *Pack, ids []string, rows map[
 		t.Policies = left
 		ended, died, err := s.run(ctx, t)
 		if err != nil {
-			return nil, fmt.Errorf("try policies: %w", err)
+			return nil, &SandboxError{err}
 		}
 		for _, e := range ended {
 			if e.Error != "" {

@@ -2,6 +2,7 @@ package scan
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"slices"
 
@@ -39,7 +40,13 @@ func (o Options) trial(ctx context.Context, run *store.Run, engine *policy.Engin
 	if len(untried) > 0 {
 		o.Progress.Phase("trying policies that are new", len(untried))
 	}
-	return tryFirst(ctx, o.Sandbox, run, o.Pack, untried, engine, policy.EngineOptions{Time: o.Time, RunID: int64(run.ID)})
+	err = tryFirst(ctx, o.Sandbox, run, o.Pack, untried, engine, policy.EngineOptions{Time: o.Time, RunID: int64(run.ID)})
+	var none *policy.SandboxError
+	if errors.As(err, &none) && ctx.Err() == nil { // a run is not given up for that: the budgets hold in this process too
+		o.Log.Warn("new policies are not tried in a process of their own", "why", err)
+		return nil
+	}
+	return err
 }
 
 // tryFirst tries policies in the sandbox on the first subjects, and takes those that fail out of the engine.
