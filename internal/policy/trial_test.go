@@ -18,7 +18,7 @@ func TestTrial(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sandbox := &Sandbox{Memory: 400 << 20, Time: 8 * time.Second, Command: func(ctx context.Context) *exec.Cmd {
+	sandbox := &Sandbox{Memory: 400 << 20, Time: 5 * time.Second, Command: func(ctx context.Context) *exec.Cmd {
 		cmd := exec.CommandContext(ctx, program)
 		cmd.Env = []string{"LAPSE_TRIAL=1"}
 		return cmd
@@ -33,7 +33,7 @@ func TestTrial(t *testing.T) {
 	ids := []string{"ACME-01", "ACME-02", "ACME-03", "ACME-04", "ACME-05"}
 	want := map[string]string{
 		"ACME-02": "ACME-02 (acme/r1.rego:11): its process was ended: it took more than 400 MiB of memory",
-		"ACME-03": "ACME-03 (acme/r2.rego:11): its process was ended: it took longer than 8s",
+		"ACME-03": "ACME-03 (acme/r2.rego:11): its process was ended: it took longer than 5s",
 		"ACME-04": "ACME-04 (acme/r3.rego:11) on account ad/a-1: to_number: ",
 	}
 	if runtime.GOOS != "linux" {
