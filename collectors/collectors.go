@@ -2,6 +2,7 @@
 package collectors
 
 import (
+	"context"
 	"time"
 
 	"github.com/lapse-audit/lapse/collectors/file"
@@ -14,6 +15,8 @@ type Env struct {
 	Roster bool             // the source says who the people are
 	Base   string           // folder that relative paths are relative to
 	Now    func() time.Time // the run's clock
+	// Secret resolves a reference to a secret, when the source is read and not before.
+	Secret func(context.Context, collect.Secret) (string, error)
 }
 
 // Type is a kind of source. New reads the type's own section with decode, which is strict, and validates it; it does
