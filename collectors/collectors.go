@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/lapse-audit/lapse/collectors/file"
+	"github.com/lapse-audit/lapse/collectors/scim"
 	"github.com/lapse-audit/lapse/internal/collect"
 )
 
@@ -30,6 +31,7 @@ type Type struct {
 func All() []Type {
 	return []Type{
 		{"file", newFile},
+		{"scim", newSCIM},
 	}
 }
 
@@ -39,4 +41,12 @@ func newFile(decode func(any) error, env Env) (collect.Collector, error) {
 		return nil, err
 	}
 	return file.New(c, file.Options{Base: env.Base, Now: env.Now, Roster: env.Roster, UID: env.UID})
+}
+
+func newSCIM(decode func(any) error, env Env) (collect.Collector, error) {
+	var c scim.Config
+	if err := decode(&c); err != nil {
+		return nil, err
+	}
+	return scim.New(c, scim.Options{Base: env.Base, Roster: env.Roster, UID: env.UID, Secret: env.Secret})
 }
