@@ -7,6 +7,7 @@ import (
 
 	"github.com/lapse-audit/lapse/collectors/file"
 	"github.com/lapse-audit/lapse/collectors/scim"
+	"github.com/lapse-audit/lapse/collectors/sql"
 	"github.com/lapse-audit/lapse/internal/collect"
 )
 
@@ -32,6 +33,7 @@ func All() []Type {
 	return []Type{
 		{"file", newFile},
 		{"scim", newSCIM},
+		{"sql", newSQL},
 	}
 }
 
@@ -49,4 +51,12 @@ func newSCIM(decode func(any) error, env Env) (collect.Collector, error) {
 		return nil, err
 	}
 	return scim.New(c, scim.Options{Base: env.Base, Roster: env.Roster, UID: env.UID, Secret: env.Secret})
+}
+
+func newSQL(decode func(any) error, env Env) (collect.Collector, error) {
+	var c sql.Config
+	if err := decode(&c); err != nil {
+		return nil, err
+	}
+	return sql.New(c, sql.Options{Base: env.Base, Roster: env.Roster, UID: env.UID, Secret: env.Secret})
 }
