@@ -75,7 +75,7 @@ func TestMemory(t *testing.T) {
 	s := httptest.NewServer(large{users: users})
 	defer s.Close()
 	p := probe{every: users / 8}
-	if _, err := build(t, s.URL+"/v2", "page_size: 500\nconcurrency: 2").Collect(t.Context(), &p); err != nil || p.n != users {
+	if _, err := build(t, s.URL+"/v2", "page_size: 200\nconcurrency: 2").Collect(t.Context(), &p); err != nil || p.n != users {
 		t.Fatalf("%d accounts, error %v", p.n, err)
 	}
 	if grown := int64(p.most) - int64(p.least); grown > users*100 {

@@ -53,14 +53,12 @@ func (r *reading) capabilities() (capabilities, error) {
 	case err != nil:
 		return caps, err
 	}
-	p, err := parsePage(body)
-	if err != nil {
-		return caps, nil // some servers give a bare list here; nothing depends on it
-	}
-	caps.noGroups = len(p.items) > 0 && len(p.items) >= p.total
-	for _, raw := range p.items {
-		if strings.EqualFold(object(raw).find("schema").text().s, groupURN) {
-			caps.noGroups = false
+	if p, err := parsePage(body); err == nil { // some servers give a bare list; nothing else depends on it
+		caps.noGroups = len(p.items) > 0 && len(p.items) >= p.total
+		for _, raw := range p.items {
+			if strings.EqualFold(object(raw).find("schema").text().s, groupURN) {
+				caps.noGroups = false
+			}
 		}
 	}
 	return caps, nil

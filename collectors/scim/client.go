@@ -173,7 +173,8 @@ func (c *client) retry(ctx context.Context, path string, query url.Values) ([]by
 		if err := c.wait(ctx); err != nil {
 			return nil, err
 		}
-		body, header, err := c.once(ctx, path, query)
+		used := c.authorizationNow()
+		body, header, err := c.once(ctx, path, query, used)
 		switch {
 		case err == nil:
 			return body, nil
@@ -181,14 +182,13 @@ func (c *client) retry(ctx context.Context, path string, query url.Values) ([]by
 			return nil, ctx.Err()
 		case isStatus(err, http.StatusUnauthorized) && !renewed: // it may have expired in the middle
 			renewed = true
-			changed, err2 := c.renew(ctx)
-			if err2 != nil {
-				return nil, err2
+			switch changed, failed := c.renew(ctx, used); {
+			case failed != nil:
+				return nil, failed
+			case !changed:
+				return nil, err
 			}
-			if changed {
-				continue
-			}
-			return nil, err
+			continue
 		case !passing(err):
 			return nil, err
 		}
@@ -225,15 +225,24 @@ func (c *client) wait(ctx context.Context) error {
 	}
 }
 
-// renew resolves the secret again and reports whether it is another one.
-func (c *client) renew(ctx context.Context) (bool, error) {
+func (c *client) authorizationNow() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.authorization
+}
+
+// renew resolves the secret again, unless that was done since used was sent, and reports whether it is another one now.
+func (c *client) renew(ctx context.Context, used string) (bool, error) {
+	if c.authorizationNow() != used {
+		return true, nil
+	}
 	authorization, hide, err := c.secret(ctx)
 	if err != nil {
 		return false, err
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	changed := authorization != c.authorization
+	changed := authorization != used
 	c.authorization, c.hide = authorization, append(c.hide, hide...)
 	return changed, nil
 }
@@ -258,7 +267,7 @@ var (
 )
 
 // once sends one request.
-func (c *client) once(ctx context.Context, path string, query url.Values) ([]byte, http.Header, error) {
+func (c *client) once(ctx context.Context, path string, query url.Values, authorization string) ([]byte, http.Header, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	u := c.base.JoinPath(path)
@@ -267,9 +276,7 @@ func (c *client) once(ctx context.Context, path string, query url.Values) ([]byt
 	if err != nil {
 		return nil, nil, err
 	}
-	c.mu.Lock()
-	req.Header.Set("Authorization", c.authorization)
-	c.mu.Unlock()
+	req.Header.Set("Authorization", authorization)
 	req.Header.Set("Accept", "application/scim+json, application/json")
 	req.Header.Set("User-Agent", "lapse")
 	res, err := c.http.Do(req)

@@ -232,7 +232,7 @@ func checkURL(text string) error {
 	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
 		return errors.New("must have no user, ? or #: write https://HOST/scim/v2, and the credentials under auth")
 	case u.Scheme == "http" && !loopback(u.Hostname()):
-		return errors.New("http: would send the credentials unencrypted: write https:")
+		return errors.New("http: would send the credentials unencrypted: write https://")
 	case strings.HasSuffix(strings.ToLower(u.Path), "/users"):
 		return errors.New("name the base of the service, without /Users")
 	}

@@ -184,7 +184,7 @@ func TestNotTheWhole(t *testing.T) {
 		{"a bare list", func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, `[]`) },
 			"GET /Users?count=100&startIndex=1: the answer is no JSON object: is url: the base of a service of SCIM 2.0?"},
 		{"resources that are none", func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, `{"totalResults":1,"Resources":"x"}`) },
-			"GET /Users?count=100&startIndex=1: Resources is no list"},
+			"GET /Users?count=100&startIndex=1: its Resources are no list"},
 		{"a page without end", func(w http.ResponseWriter, r *http.Request) {
 			for range 100 {
 				if _, err := w.Write(make([]byte, 1<<20)); err != nil {

@@ -148,7 +148,7 @@ func parsePage(body []byte) (page, error) {
 		return p, nil
 	}
 	if err := json.Unmarshal(m.Resources, &p.items); err != nil {
-		return page{}, errors.New("Resources is no list")
+		return page{}, errors.New("its Resources are no list")
 	}
 	return p, nil
 }

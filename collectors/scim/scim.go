@@ -62,7 +62,7 @@ func (k *Collector) Collect(ctx context.Context, out collect.Sink) (collect.Prov
 		return prov, err
 	}
 	defer c.http.CloseIdleConnections()
-	if _, err := c.renew(ctx); err != nil {
+	if _, err := c.renew(ctx, ""); err != nil {
 		return prov, err
 	}
 	r := &reading{Collector: k, client: c, ctx: ctx, out: out, values: map[string]bool{}, oddities: map[string]int{}}

@@ -446,7 +446,7 @@ func TestFilter(t *testing.T) {
 func TestConfig(t *testing.T) {
 	for _, c := range []struct{ section, want string }{
 		{"{}", "auth: is missing: set auth.bearer, or auth.user and auth.password\nurl: is missing: write https://HOST/scim/v2"},
-		{"{url: 'http://app.example.com/scim', auth: {bearer: env:T}}", "url: http: would send the credentials unencrypted: write https:"},
+		{"{url: 'http://app.example.com/scim', auth: {bearer: env:T}}", "url: http: would send the credentials unencrypted: write https://"},
 		{"{url: 'https://u:p@app.example.com/', auth: {bearer: env:T}}", "url: must have no user, ? or #: write https://HOST/scim/v2, and the credentials under auth"},
 		{"{url: 'https://app.example.com/v2/Users', auth: {bearer: env:T}}", "url: name the base of the service, without /Users"},
 		{"{url: 'https://a.example.com', auth: {user: a}}", "auth: user goes with password, and password with user"},

@@ -206,6 +206,7 @@ func TestRealServers(t *testing.T) {
 		nested bool
 	}{{"scimmy", 75, true}, {"better-auth", 125, false}} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			s := startService(t, c.name)
 			s.fill(t, c.users, c.nested)
 			want := s.truth(t)
@@ -245,7 +246,8 @@ func TestRealServers(t *testing.T) {
 
 // Better Auth puts requests off with X-Retry-After and a body that is no SCIM.
 func TestRealServerPutsOff(t *testing.T) {
-	limited := startService(t, "better-auth", "SCIM_LIMIT=2")
+	t.Parallel()
+	limited := startService(t, "better-auth", "SCIM_LIMIT=1")
 	k := build(t, limited.url, "")
 	var waits []time.Duration
 	k.now = time.Now
@@ -253,7 +255,7 @@ func TestRealServerPutsOff(t *testing.T) {
 		waits = append(waits, d)
 		return sleep(ctx, d)
 	}
-	for range 3 {
+	for i := 0; i < 50 && (len(waits) == 0 || slices.Max(waits) < time.Second); i++ {
 		if _, err := k.Collect(t.Context(), &keeper{}); err != nil {
 			t.Fatal(err)
 		}

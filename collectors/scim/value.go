@@ -82,12 +82,11 @@ func (c *count) UnmarshalJSON(data []byte) error {
 	if s == "null" {
 		return nil
 	}
-	n, err := strconv.Atoi(s)
-	if err != nil || n < 0 || n > 1<<40 {
+	if n, err := strconv.Atoi(s); err == nil && n >= 0 && n <= 1<<40 {
+		c.value = &n
+	} else {
 		c.odd = true
-		return nil
 	}
-	c.value = &n
 	return nil
 }
 
@@ -95,7 +94,6 @@ func (c *count) UnmarshalJSON(data []byte) error {
 type some[T any] struct {
 	list []T
 	odd  string
-	set  bool // the attribute is there, even if it is empty
 }
 
 // UnmarshalJSON implements json.Unmarshaler.
@@ -105,17 +103,16 @@ func (s *some[T]) UnmarshalJSON(data []byte) error {
 	case 'n':
 		return nil
 	case '[':
-		s.set = true
 		if err := json.Unmarshal(data, &s.list); err != nil {
 			*s = some[T]{odd: "no list of objects"}
 		}
 	default:
 		var one T
-		if err := json.Unmarshal(data, &one); err != nil {
+		if json.Unmarshal(data, &one) == nil {
+			s.list = []T{one}
+		} else {
 			s.odd = "no list of objects"
-			return nil
 		}
-		s.list, s.set = []T{one}, true
 	}
 	return nil
 }
