@@ -109,6 +109,7 @@ func (s *server) client(t testing.TB, query string) []string {
 }
 
 func TestMariaDB(t *testing.T) {
+	t.Parallel()
 	s := startMariaDB(t)
 	t.Run("preset", func(t *testing.T) { testMariaDBPreset(t, s) })
 	t.Run("values", func(t *testing.T) { testMariaDBValues(t, s) })

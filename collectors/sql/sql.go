@@ -93,11 +93,11 @@ func (k *Collector) Collect(ctx context.Context, out collect.Sink) (collect.Prov
 			return prov, fmt.Errorf("password: %w", err)
 		}
 	}
-	var failed error // of the sink, which is returned as it is
-	err := k.read(ctx, password, &prov, out, &failed)
+	err := k.read(ctx, password, &prov, out)
+	var full *sinkError
 	switch {
-	case failed != nil:
-		return prov, failed
+	case errors.As(err, &full):
+		return prov, full.error
 	case ctx.Err() != nil:
 		return prov, ctx.Err()
 	case err != nil:
@@ -106,7 +106,10 @@ func (k *Collector) Collect(ctx context.Context, out collect.Sink) (collect.Prov
 	return prov, nil
 }
 
-func (k *Collector) read(ctx context.Context, password string, prov *collect.Provenance, out collect.Sink, failed *error) error {
+// sinkError is an error of the sink, which is returned as it is.
+type sinkError struct{ error }
+
+func (k *Collector) read(ctx context.Context, password string, prov *collect.Provenance, out collect.Sink) error {
 	db, err := k.open(password)
 	if err != nil {
 		return err
@@ -123,6 +126,7 @@ func (k *Collector) read(ctx context.Context, password string, prov *collect.Pro
 		return fmt.Errorf("ask who we are: %w", explain(err))
 	}
 	prov.Identity = user
+	prov.Notes = k.notes()
 	if err := k.fits(version); err != nil {
 		return err
 	}
@@ -135,11 +139,23 @@ func (k *Collector) read(ctx context.Context, password string, prov *collect.Pro
 	}
 	defer tx.Rollback()
 	for _, q := range k.config.Queries.list() {
-		if err := k.query(ctx, tx, q, out, failed); err != nil {
+		if err := k.query(ctx, tx, q, out); err != nil {
 			return fmt.Errorf("queries.%s: %w", q.kind, explain(err))
 		}
 	}
 	return nil
+}
+
+// notes say what is to be known of how the source is read.
+func (k *Collector) notes() []string {
+	var out []string
+	if k.config.TLS == Plain && !k.address.local() && k.config.Socket == "" {
+		out = append(out, "the connection is not encrypted (tls: off)")
+	}
+	if k.config.Preset == "postgres" {
+		out = append(out, fmt.Sprintf("logins and roles are those of the whole server, rights on schemas and tables those in the database %s only", k.address.database))
+	}
+	return out
 }
 
 // fits makes sure that a preset is asked of the server that it is for: MySQL speaks MariaDB's protocol.
@@ -150,8 +166,13 @@ func (k *Collector) fits(version string) error {
 	return nil
 }
 
+// grace is how much longer than the server itself we wait for it to end a query: its connection may be dead.
+const grace = 30 * time.Second
+
 // query gives out what one SELECT yields.
-func (k *Collector) query(ctx context.Context, tx *dbsql.Tx, q query, out collect.Sink, failed *error) error {
+func (k *Collector) query(ctx context.Context, tx *dbsql.Tx, q query, out collect.Sink) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Duration(k.config.Timeout)+grace)
+	defer cancel()
 	rows, err := tx.QueryContext(ctx, q.text)
 	if err != nil {
 		return err
@@ -193,12 +214,12 @@ func (k *Collector) query(ctx context.Context, tx *dbsql.Tx, q query, out collec
 			return fmt.Errorf("row %d: %w", n, err)
 		}
 		if reason != "" {
-			*failed = out.Reject(collect.Rejection{File: place, Line: n, Column: column, Reason: reason})
+			err = out.Reject(collect.Rejection{File: place, Line: n, Column: column, Reason: reason})
 		} else {
-			*failed = out.Put(rec)
+			err = out.Put(rec)
 		}
-		if *failed != nil {
-			return *failed
+		if err != nil {
+			return &sinkError{err}
 		}
 	}
 	return rows.Err()

@@ -182,6 +182,7 @@ func effective(k *keeper) map[string]map[string]bool {
 }
 
 func TestPostgres(t *testing.T) {
+	t.Parallel()
 	s := startPostgres(t)
 	t.Run("preset", func(t *testing.T) { testPostgresPreset(t, s) })
 	t.Run("all kinds", func(t *testing.T) { testAllKinds(t, s) })
@@ -232,6 +233,7 @@ func testPostgresPreset(t *testing.T, s *server) {
 	same(t, out.reasons(), []string(nil))
 	same(t, prov.Reads, []string{"accounts", "entitlements", "grants"})
 	same(t, prov.Identity, s.user)
+	same(t, prov.Notes, []string{"logins and roles are those of the whole server, rights on schemas and tables those in the database lapse1 only"})
 
 	// The server's own answers.
 	var got []string

@@ -5,7 +5,7 @@ SELECT
 	r.rolname AS username,
 	r.rolcanlogin AS enabled,
 	r.rolsuper OR r.rolcreaterole OR r.rolbypassrls OR r.rolreplication
-		OR EXISTS (SELECT FROM pg_roles s WHERE (s.rolsuper OR s.rolname IN ('pg_execute_server_program', 'pg_write_server_files', 'pg_read_server_files'))
+		OR EXISTS (SELECT FROM pg_roles s WHERE (s.rolsuper OR s.rolname IN ('pg_execute_server_program', 'pg_write_server_files', 'pg_read_server_files', 'pg_write_all_data'))
 			AND pg_has_role(r.oid, s.oid, 'MEMBER')) AS privileged,
 	CASE WHEN isfinite(r.rolvaliduntil) THEN r.rolvaliduntil WHEN r.rolvaliduntil < now() THEN timestamptz '1970-01-01 00:00:00+00' END AS expires_at,
 	nullif(r.rolconnlimit, -1)::text AS attr_connection_limit,

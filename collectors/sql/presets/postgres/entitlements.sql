@@ -2,7 +2,7 @@
 -- schemas. Rights on tables are one entitlement a schema.
 SELECT 'role:' || r.oid AS id, r.rolname AS name, 'role' AS kind, NULL AS resource,
 	r.rolsuper OR r.rolcreaterole OR r.rolbypassrls OR r.rolreplication
-		OR r.rolname IN ('pg_execute_server_program', 'pg_write_server_files', 'pg_read_server_files') AS privileged
+		OR r.rolname IN ('pg_execute_server_program', 'pg_write_server_files', 'pg_read_server_files', 'pg_write_all_data') AS privileged
 FROM pg_roles r
 WHERE NOT r.rolcanlogin OR EXISTS (SELECT FROM pg_auth_members m WHERE m.roleid = r.oid)
 UNION ALL
