@@ -71,6 +71,9 @@ func (p *probe) Reject(collect.Rejection) error { return nil }
 
 // What is kept of an account is one hash: memory doesn't grow with the directory.
 func TestMemory(t *testing.T) {
+	if testing.Short() {
+		t.Skip("reads 40,000 accounts")
+	}
 	const users = 40_000
 	s := httptest.NewServer(large{users: users})
 	defer s.Close()

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -102,7 +103,7 @@ func (k *Collector) client() (*client, error) {
 		base: base, secret: k.authorization, limit: rate.NewLimiter(rate.Limit(k.config.MaxRate), 1),
 		http: &http.Client{Transport: transport, CheckRedirect: func(r *http.Request, via []*http.Request) error {
 			switch {
-			case r.URL.Scheme != base.Scheme || r.URL.Host != base.Host:
+			case origin(r.URL) != origin(base):
 				return &redirectError{r.URL.Scheme + "://" + r.URL.Host}
 			case len(via) > 5:
 				return &redirectError{"one page after the other"}
@@ -112,6 +113,15 @@ func (k *Collector) client() (*client, error) {
 		maxPage: k.config.MaxPage, timeout: time.Duration(k.config.Timeout), retryFor: time.Duration(k.config.RetryFor),
 		now: k.now, sleep: k.sleep, jitter: k.jitter,
 	}, nil
+}
+
+// origin is the scheme, host and port that credentials are for.
+func origin(u *url.URL) string {
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	}
+	return u.Scheme + "://" + net.JoinHostPort(strings.ToLower(u.Hostname()), port)
 }
 
 // redirectError is a redirect that is not followed: the credentials stay with the host they are for.

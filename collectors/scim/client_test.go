@@ -10,6 +10,7 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -185,21 +186,46 @@ func TestRedirects(t *testing.T) {
 		}
 		http.Redirect(w, r, to, http.StatusTemporaryRedirect)
 	})
-	url := f.start(t)
-	_, _, err := gather(t, url, "")
+	base := f.start(t)
+	_, _, err := gather(t, base, "")
 	if want := strings.TrimSuffix(elsewhere, "/v2"); err == nil || !strings.Contains(err.Error(), "redirects to "+want+": credentials go to the host of url: only") {
 		t.Errorf("error %v", err)
 	}
 	if len(other.requests) > 0 {
 		t.Errorf("%d requests went to another host", len(other.requests))
 	}
-	to = url + "/Users?moved=1&count=20&startIndex=1"
-	if out, _, err := gather(t, url, ""); err != nil || len(out.records) != 1 {
+	to = base + "/Users?moved=1&count=20&startIndex=1"
+	if out, _, err := gather(t, base, ""); err != nil || len(out.records) != 1 {
 		t.Errorf("on the same host: %d records, error %v", len(out.records), err)
 	}
-	to = url + "/Users"
-	if _, _, err := gather(t, url, ""); err == nil || !strings.Contains(err.Error(), "one page after the other") {
+	to = base + "/Users"
+	if _, _, err := gather(t, base, ""); err == nil || !strings.Contains(err.Error(), "one page after the other") {
 		t.Errorf("in circles: %v", err)
+	}
+}
+
+func TestOrigin(t *testing.T) {
+	for _, c := range []struct {
+		a, b string
+		same bool
+	}{
+		{"https://app.example.com/a", "https://APP.example.com:443/b", true},
+		{"https://app.example.com", "http://app.example.com", false},
+		{"https://app.example.com", "https://app.example.com:8443", false},
+		{"https://app.example.com", "https://a.app.example.com", false},
+		{"https://app.example.com", "https://app.example.com@evil.example", false},
+	} {
+		a, err := url.Parse(c.a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := url.Parse(c.b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if same := origin(a) == origin(b); same != c.same {
+			t.Errorf("%s and %s: %v", c.a, c.b, same)
+		}
 	}
 }
 

@@ -54,6 +54,14 @@ func TestPagesEnd(t *testing.T) {
 			}
 			fmt.Fprint(w, list(all, r, 20))
 		}},
+		{"a total of 0 past the end", func(w http.ResponseWriter, r *http.Request) {
+			if start(r) > 60 {
+				fmt.Fprint(w, listOf(0, nil))
+				return
+			}
+			fmt.Fprint(w, list(all, r, 20))
+		}},
+		{"all at once, always", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, listOf(60, all)) }},
 		{"pages of all lengths", func(w http.ResponseWriter, r *http.Request) {
 			fmt.Fprint(w, list(all, r, 1+start(r)%7))
 		}},
