@@ -17,7 +17,7 @@ type Env struct {
 	Roster bool             // the source says who the people are
 	Base   string           // folder that relative paths are relative to
 	Now    func() time.Time // the run's clock
-	// Secret resolves a reference to a secret, when the source is read and not before.
+	// Secret resolves a reference to a secret.
 	Secret func(context.Context, collect.Secret) (string, error)
 }
 

@@ -55,7 +55,7 @@ func (a *App) source(s config.Source) (scan.Source, error) {
 	return scan.Source{}, fmt.Errorf("%s:%d: sources[%s]: unknown type %q: there are %s", a.Config.File, s.Line, s.UID, s.Type, strings.Join(names, ", "))
 }
 
-// secret resolves a reference that stands in a source's section.
+// secret resolves a reference of a source.
 func (a *App) secret(ctx context.Context, s collect.Secret) (string, error) {
 	return config.Secret{Secret: s}.Resolve(ctx, a.Config.Dir)
 }
