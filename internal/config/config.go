@@ -16,7 +16,11 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/lapse-audit/lapse/internal/collect"
+	"github.com/lapse-audit/lapse/internal/strict"
 )
+
+// Error is a fault in lapse.yaml, with its place.
+type Error = strict.Error
 
 // Config is lapse.yaml. Relative paths in it are relative to Dir.
 type Config struct {
@@ -56,7 +60,7 @@ func (s *Store) UnmarshalYAML(n *yaml.Node) error {
 		return nil
 	}
 	type plain Store
-	return decode("", n, "store", (*plain)(s))
+	return strict.Decode("", n, "store", (*plain)(s))
 }
 
 // State says where decisions are kept.
@@ -72,7 +76,7 @@ func (s *State) UnmarshalYAML(n *yaml.Node) error {
 		return nil
 	}
 	type plain State
-	return decode("", n, "state", (*plain)(s))
+	return strict.Decode("", n, "state", (*plain)(s))
 }
 
 // Retention says how long facts are kept.
@@ -137,7 +141,7 @@ type Report struct {
 
 // Decode reads the part of the section that the source's type owns into v, strictly.
 func (s *Source) Decode(v any) error {
-	return decode(s.file, &s.section, fmt.Sprintf("sources[%s]", s.UID), v)
+	return strict.Decode(s.file, &s.section, fmt.Sprintf("sources[%s]", s.UID), v)
 }
 
 // common are the keys that every source has.
@@ -160,7 +164,7 @@ func (s *Source) UnmarshalYAML(n *yaml.Node) error {
 		to.Content = append(to.Content, n.Content[i], n.Content[i+1])
 	}
 	s.Line = n.Line
-	return decode("", &shared, "", (*plain)(s))
+	return strict.Decode("", &shared, "", (*plain)(s))
 }
 
 // Size is a number of bytes: 512MiB, 4GiB, 2GB.
@@ -227,7 +231,7 @@ func Parse(file, dir string, data []byte) (*Config, error) {
 	if err := dec.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("%s: more than one YAML document: keep one", file)
 	}
-	if err := decode(file, doc.Content[0], "", &c); err != nil {
+	if err := strict.Decode(file, doc.Content[0], "", &c); err != nil {
 		return nil, named(file, err)
 	}
 	var errs []error
@@ -235,7 +239,7 @@ func Parse(file, dir string, data []byte) (*Config, error) {
 		src := &c.Sources[i]
 		src.file, src.Guard = file, c.Guard
 		if !src.Limits.IsZero() {
-			errs = append(errs, decode(file, &src.Limits, fmt.Sprintf("sources[%s].guard", src.UID), &src.Guard))
+			errs = append(errs, strict.Decode(file, &src.Limits, fmt.Sprintf("sources[%s].guard", src.UID), &src.Guard))
 			if err := src.Guard.Validate(); err != nil {
 				errs = append(errs, &Error{File: file, Line: src.Limits.Line, Column: src.Limits.Column, Path: fmt.Sprintf("sources[%s].guard", src.UID), Reason: err.Error()})
 			}

@@ -1,4 +1,6 @@
-package config
+// Package strict decodes YAML into structs and refuses what they don't know: an unknown key, a key given twice, a value of the
+// wrong type. Every fault has its line and column, and the nearest key that there is.
+package strict
 
 import (
 	"encoding"
@@ -29,9 +31,9 @@ func (e *Error) Error() string {
 	return where + e.Reason
 }
 
-// decode reads node into the struct that v points to. A key that the struct lacks, a key given twice and a value of
+// Decode reads node into the struct that v points to. A key that the struct lacks, a key given twice and a value of
 // the wrong type are errors with their place; all of them are reported at once.
-func decode(file string, node *yaml.Node, path string, v any) error {
+func Decode(file string, node *yaml.Node, path string, v any) error {
 	d := decoder{file: file}
 	d.check(node, reflect.TypeOf(v).Elem(), path)
 	if d.errs != nil {
