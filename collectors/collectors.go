@@ -2,9 +2,11 @@
 package collectors
 
 import (
+	"context"
 	"time"
 
 	"github.com/lapse-audit/lapse/collectors/file"
+	"github.com/lapse-audit/lapse/collectors/rest"
 	"github.com/lapse-audit/lapse/internal/collect"
 )
 
@@ -14,6 +16,8 @@ type Env struct {
 	Roster bool             // the source says who the people are
 	Base   string           // folder that relative paths are relative to
 	Now    func() time.Time // the run's clock
+	// Secret resolves a reference to a secret.
+	Secret func(context.Context, collect.Secret) (string, error)
 }
 
 // Type is a kind of source. New reads the type's own section with decode, which is strict, and validates it; it does
@@ -27,6 +31,7 @@ type Type struct {
 func All() []Type {
 	return []Type{
 		{"file", newFile},
+		{"rest", newREST},
 	}
 }
 
@@ -36,4 +41,12 @@ func newFile(decode func(any) error, env Env) (collect.Collector, error) {
 		return nil, err
 	}
 	return file.New(c, file.Options{Base: env.Base, Now: env.Now, Roster: env.Roster, UID: env.UID})
+}
+
+func newREST(decode func(any) error, env Env) (collect.Collector, error) {
+	var c rest.Config
+	if err := decode(&c); err != nil {
+		return nil, err
+	}
+	return rest.New(c, rest.Options{Base: env.Base, Now: env.Now, Roster: env.Roster, UID: env.UID, Secret: env.Secret})
 }

@@ -232,7 +232,7 @@ func Parse(file, dir string, data []byte) (*Config, error) {
 		return nil, fmt.Errorf("%s: more than one YAML document: keep one", file)
 	}
 	if err := strict.Decode(file, doc.Content[0], "", &c); err != nil {
-		return nil, named(file, err)
+		return nil, err
 	}
 	var errs []error
 	for i := range c.Sources {
@@ -249,22 +249,6 @@ func Parse(file, dir string, data []byte) (*Config, error) {
 		}
 	}
 	return &c, errors.Join(append(errs, c.validate())...)
-}
-
-// named sets the file in errors of sections that were read without knowing it.
-func named(file string, err error) error {
-	if many, ok := err.(interface{ Unwrap() []error }); ok {
-		var out []error
-		for _, e := range many.Unwrap() {
-			out = append(out, named(file, e))
-		}
-		return errors.Join(out...)
-	}
-	var place *Error
-	if errors.As(err, &place) && place.File == "" {
-		place.File = file
-	}
-	return err
 }
 
 var uidForm = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`)

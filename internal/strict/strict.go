@@ -37,12 +37,28 @@ func Decode(file string, node *yaml.Node, path string, v any) error {
 	d := decoder{file: file}
 	d.check(node, reflect.TypeOf(v).Elem(), path)
 	if d.errs != nil {
-		return errors.Join(d.errs...)
+		return named(file, errors.Join(d.errs...))
 	}
 	if err := node.Decode(v); err != nil {
 		return &Error{File: file, Line: node.Line, Column: node.Column, Path: path, Reason: strings.TrimPrefix(err.Error(), "yaml: ")}
 	}
 	return nil
+}
+
+// named sets the file in faults that were found without knowing it, by a type's own UnmarshalYAML.
+func named(file string, err error) error {
+	if many, ok := err.(interface{ Unwrap() []error }); ok {
+		var out []error
+		for _, e := range many.Unwrap() {
+			out = append(out, named(file, e))
+		}
+		return errors.Join(out...)
+	}
+	var place *Error
+	if errors.As(err, &place) && place.File == "" {
+		place.File = file
+	}
+	return err
 }
 
 type decoder struct {
