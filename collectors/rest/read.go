@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"sync"
 
 	"github.com/lapse-audit/lapse/internal/access"
@@ -153,18 +154,37 @@ func (r *reading) ended(ctx context.Context, f *feed, err error) error {
 		return ctx.Err()
 	}
 	var status *statusError
-	if errors.As(err, &status) {
-		switch {
-		case slices.Contains(q.Gone, status.status) && !f.begun:
-			r.once[q] = true
-			r.gone[q]++
-			return nil
-		case q.Optional && !r.once[q] && slices.Contains(append([]int{http.StatusForbidden, http.StatusNotFound}, q.Refusals...), status.status):
-			r.refused[q] = err
-			return nil
-		}
+	switch {
+	case errors.As(err, &status) && slices.Contains(q.Gone, status.status) && !f.begun:
+		r.once[q] = true
+		r.gone[q]++
+		return nil
+	case q.Optional && !r.once[q] && q.refusedBy(err):
+		r.refused[q] = err
+		return nil
 	}
 	return err
+}
+
+// refusedBy reports whether an error means that an optional request is not allowed.
+func (q *Request) refusedBy(err error) bool {
+	var status *statusError
+	var told *toldError
+	switch {
+	case errors.As(err, &status):
+		return status.status == http.StatusForbidden || status.status == http.StatusNotFound || slices.Contains(q.Refusals, strconv.Itoa(status.status))
+	case errors.As(err, &told):
+		return slices.Contains(q.Refusals, told.text)
+	}
+	return false
+}
+
+// toldError is an error inside an answer of status 200.
+type toldError struct{ text string }
+
+func (e *toldError) Error() string {
+	runes := []rune(e.text)
+	return "the app answers with an error: " + string(runes[:min(200, len(runes))])
 }
 
 // scopes are those of a request under the rows.
@@ -428,8 +448,7 @@ func (r *reading) insideError(q *Request, around any, vars []any) error {
 		return nil
 	}
 	text, _ := asText(v)
-	runes := []rune(r.c.hide.hide(text))
-	return fmt.Errorf("the app answers with an error: %s", string(runes[:min(200, len(runes))]))
+	return &toldError{r.c.hide.hide(text)}
 }
 
 // call is the first page of a request.

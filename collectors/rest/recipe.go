@@ -137,8 +137,8 @@ type Request struct {
 	Rights []string `yaml:"rights"`
 	// Whether the request may be refused (403, 404) for want of a right or a plan: what it gives is then unknown.
 	Optional bool `yaml:"optional"`
-	// Further statuses by which an optional request is refused.
-	Refusals []int `yaml:"refusals"`
+	// What else means that an optional request is refused: statuses, and texts of error.
+	Refusals []string `yaml:"refusals"`
 	// In each: statuses that say that the row's object has gone in the meantime.
 	Gone []int `yaml:"gone"`
 	// Keeps the rows for later expressions, as the variable of the request's name.

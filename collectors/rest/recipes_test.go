@@ -82,7 +82,7 @@ func build(t testing.TB, c Config, transport http.RoundTripper) *Collector {
 	if err != nil {
 		t.Fatal(err)
 	}
-	k.time.sleep = func(ctx context.Context, _ time.Duration) error { return ctx.Err() }
+	fake(k)
 	return k
 }
 

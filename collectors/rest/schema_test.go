@@ -179,6 +179,9 @@ func (g *generator) of(t reflect.Type, where string) map[string]any {
 	}
 	switch t.Kind() {
 	case reflect.String:
+		if where == "Request.Refusals[]" {
+			return map[string]any{"type": []string{"string", "integer"}}
+		}
 		return map[string]any{"type": "string"}
 	case reflect.Bool:
 		return map[string]any{"type": "boolean"}
