@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -26,6 +27,9 @@ type client struct {
 	under     chan struct{}
 	limits    *Limits
 	userAgent string
+
+	mu    sync.Mutex
+	moved map[string]string // hosts that send to another that the recipe trusts
 }
 
 // call is one request to send.
@@ -147,7 +151,7 @@ func permanent(err error) bool {
 
 // once makes one attempt, redirects included.
 func (c *client) once(ctx context.Context, k call) (a *answer, token string, err error) {
-	at := k.url
+	at := c.where(k.url)
 	for range 4 {
 		var next *url.URL
 		if a, token, next, err = c.hop(ctx, k, at); next == nil || err != nil {
@@ -289,7 +293,28 @@ func (c *client) redirect(from *url.URL, res *http.Response, method string) (*ur
 		return nil, final("a %s was redirected by %d", method, res.StatusCode)
 	}
 	to.User, to.Fragment = nil, ""
+	if to.Host != from.Host {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.moved == nil {
+			c.moved = map[string]string{}
+		}
+		c.moved[from.Host] = to.Host
+	}
 	return to, nil
+}
+
+// where is an address on the host to which its own sent before, so that not every request takes the detour.
+func (c *client) where(at *url.URL) *url.URL {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	host, ok := c.moved[at.Host]
+	if !ok {
+		return at
+	}
+	to := *at
+	to.Host = host
+	return &to
 }
 
 // excerpt is what an error's answer says, as far as it is worth printing.

@@ -361,6 +361,28 @@ func (r *Recipe) gives() []collect.Kind {
 	return out
 }
 
+// Gives lists the kinds of record that the recipe maps, by name.
+func (r *Recipe) Gives() []string {
+	var out []string
+	for _, kind := range r.gives() {
+		out = append(out, string(kind))
+	}
+	return out
+}
+
+// Rights lists the rights that the requests need, each once.
+func (r *Recipe) Rights() []string {
+	var out []string
+	walkRequests(r.Requests, func(q *Request) {
+		for _, right := range q.Rights {
+			if !slices.Contains(out, right) {
+				out = append(out, right)
+			}
+		}
+	})
+	return out
+}
+
 func near(word string, known []string) string {
 	if n := spell.Nearest(word, known); n != "" {
 		return fmt.Sprintf(": did you mean %q?", n)

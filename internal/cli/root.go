@@ -111,7 +111,7 @@ Start with 'lapse demo' for a made-up company, or 'lapse init' for your own expo
 		return usagef("--format %q: want table, json or csv", g.format)
 	}
 	root.AddCommand(
-		newDemo(g), newInit(g), newDoctor(g), newCollect(g), newScan(g), newFindings(g), newPolicy(g), newReport(g),
+		newDemo(g), newInit(g), newDoctor(g), newCollect(g), newScan(g), newSource(g), newFindings(g), newPolicy(g), newReport(g),
 		newExcept(g), newLink(g), newStore(g), newLedger(g), newVersion(g),
 	)
 	for _, c := range root.Commands() {
