@@ -285,7 +285,7 @@ func (c *client) redirect(from *url.URL, res *http.Response, method string) (*ur
 		return to.Hostname() == pattern
 	})
 	switch {
-	case to.Scheme != from.Scheme && !(to.Scheme == "https"):
+	case to.Scheme != from.Scheme && to.Scheme != "https":
 		return nil, final("redirected to %s, which is not encrypted: not followed", to.Host)
 	case !strings.EqualFold(to.Host, from.Host) && !trusted:
 		return nil, final("redirected to another host, %s: not followed, as it would be given the credentials; if it is right, set url to it", to.Host)

@@ -31,7 +31,6 @@ type vendor struct {
 	trouble
 
 	mu     sync.Mutex
-	asked  int // requests so far, but for tokens
 	tokens int // issued
 	asks   []string
 }
@@ -203,12 +202,12 @@ func TestTokens(t *testing.T) {
 			io.WriteString(w, `{"access_token": "issued", "token_type": "Bearer"}`)
 		}, ""},
 		"refused": {"{client_id: c, client_secret: env:TOKEN}", func(w http.ResponseWriter, r *http.Request) {
-			w.WriteHeader(401)
+			w.WriteHeader(http.StatusUnauthorized)
 			io.WriteString(w, `{"error": "invalid_client", "error_description": "secret `+secretText+` is wrong"}`)
 		}, "get a token from login.example: 401 Unauthorized invalid_client"},
 		"redirected": {"{client_id: c, client_secret: env:TOKEN}", func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Location", "https://evil.example/")
-			w.WriteHeader(307)
+			w.WriteHeader(http.StatusTemporaryRedirect)
 		}, "get a token from login.example: 307"},
 		"empty": {"{client_id: c, client_secret: env:TOKEN}", func(w http.ResponseWriter, r *http.Request) {
 			io.WriteString(w, `{"access_token": ""}`)

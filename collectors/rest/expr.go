@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,8 +23,10 @@ type Expr struct {
 	at    place
 	query *gojq.Query
 	code  *gojq.Code
-	path  []string // of an expression that is a plain path: .profile.login
-	whole bool     // the expression is "."
+	path  []string // of an expression that is a plain path: .profile.login, $params.kind
+	root  int      // the variable at which a path begins, -1 for the input
+	whole bool     // the expression is ".", or a variable
+	fixed any      // of an expression that is a constant: "group"
 	vars  int
 }
 
@@ -54,7 +57,10 @@ func fault(n *yaml.Node, reason string) error {
 // IsSet reports whether there is an expression.
 func (e *Expr) IsSet() bool { return e.query != nil }
 
-var plainPath = regexp.MustCompile(`^(\.[A-Za-z_][A-Za-z0-9_]*)+$`)
+var (
+	plainPath = regexp.MustCompile(`^(\$[a-z][a-z0-9_]*)?((?:\.[A-Za-z_][A-Za-z0-9_]*)*)$`)
+	constant  = regexp.MustCompile(`^(true|false|"[^"\\]*")$`)
+)
 
 // compile binds the variables. Expressions can't read files, the environment or the time of day.
 func (e *Expr) compile(vars []string) error {
@@ -68,12 +74,39 @@ func (e *Expr) compile(vars []string) error {
 		return &strict.Error{Line: e.at.line, Column: e.at.column, Reason: fmt.Sprintf("jq: %v", err)}
 	}
 	e.code, e.vars = code, len(vars)
+	// What jq need not be started for: most expressions are one of these.
 	text := strings.TrimSpace(e.text)
-	e.whole = text == "."
-	if plainPath.MatchString(text) {
-		e.path = strings.Split(text, ".")[1:]
+	e.root = -1
+	if m := plainPath.FindStringSubmatch(text); m != nil && text != "" {
+		if m[1] != "" {
+			e.root = slices.Index(vars, m[1])
+		}
+		if m[2] != "" {
+			e.path = strings.Split(m[2], ".")[1:]
+		}
+		e.whole = m[2] == ""
+	}
+	if text == "." {
+		e.whole = true
+	}
+	if constant.MatchString(text) {
+		return json.Unmarshal([]byte(text), &e.fixed)
 	}
 	return nil
+}
+
+// easy gives the only output of an expression that needs no jq. It is what jq gives.
+func (e *Expr) easy(v any, vars []any) (out any, err error, ok bool) {
+	switch {
+	case e.fixed != nil:
+		return e.fixed, nil, true
+	case e.path == nil && !e.whole:
+		return nil, nil, false
+	case e.root >= 0:
+		v = vars[e.root]
+	}
+	out, err = e.walk(v)
+	return out, err, true
 }
 
 // walk follows a plain path. It is what jq does, without starting jq: most fields are one.
@@ -93,11 +126,8 @@ func (e *Expr) walk(v any) (any, error) {
 
 // one gives the only output, nil where there is none.
 func (e *Expr) one(v any, vars []any) (any, error) {
-	switch {
-	case e.path != nil:
-		return e.walk(v)
-	case e.whole:
-		return v, nil
+	if out, err, ok := e.easy(v, vars); ok {
+		return out, err
 	}
 	iter := e.code.Run(v, vars[:e.vars]...)
 	out, ok := iter.Next()
@@ -115,8 +145,7 @@ func (e *Expr) one(v any, vars []any) (any, error) {
 
 // all calls do with every output.
 func (e *Expr) all(ctx context.Context, v any, vars []any, do func(any) error) error {
-	if e.path != nil || e.whole {
-		out, err := e.one(v, vars)
+	if out, err, ok := e.easy(v, vars); ok {
 		if err != nil {
 			return err
 		}

@@ -31,7 +31,6 @@ type Parsed struct {
 // plan is what a request is compiled to.
 type plan struct {
 	where    string // how messages name it
-	vars     int
 	mappings []*mapping
 	rows     []string // the path to the list, where it is one
 	byExpr   bool     // rows are yielded by an expression
@@ -259,8 +258,11 @@ func (c *compiler) request(q *Request, path string, each bool) {
 	c.templates(path+".query", q.Query)
 	c.templates(path+".headers", q.Headers)
 	c.paging(q, path)
-	q.plan = plan{where: q.Method + " " + q.Path.text, vars: len(c.vars), rows: q.Rows.path}
-	q.plan.byExpr = q.Rows.IsSet() && q.Rows.path == nil && !q.Rows.whole
+	q.plan = plan{where: q.Method + " " + q.Path.text}
+	if q.Rows.root < 0 && q.Rows.fixed == nil {
+		q.plan.rows = q.Rows.path
+	}
+	q.plan.byExpr = q.Rows.IsSet() && q.plan.rows == nil && (!q.Rows.whole || q.Rows.root >= 0)
 	if q.Stream && (q.plan.byExpr || q.Paging.Type != "" && q.Paging.Type != "none" || q.Error.IsSet()) {
 		c.fail(at, path+".stream", "needs rows: that is a path, no paging, and no error:")
 	}
@@ -412,7 +414,7 @@ func checkURL(text string) (*url.URL, error) {
 		return nil, errors.New("holds credentials: give them under auth, as references")
 	case u.RawQuery != "" || u.Fragment != "":
 		return nil, errors.New("has parameters: leave them out")
-	case u.Scheme != "https" && !(u.Scheme == "http" && loopback(u.Hostname())):
+	case u.Scheme != "https" && (u.Scheme != "http" || !loopback(u.Hostname())):
 		return nil, errors.New("is not https: the credentials would go in clear")
 	}
 	u.Path = strings.TrimRight(u.Path, "/")

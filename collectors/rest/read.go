@@ -111,7 +111,7 @@ func (r *reading) each(ctx context.Context, q *Request, scopes []scope, keep map
 		if err := r.consume(ctx, feeds[0], keep); err != nil {
 			return err
 		}
-		if r.refused[q] != nil {
+		if _, no := r.refused[q]; no {
 			return nil
 		}
 		feeds = feeds[1:]

@@ -150,3 +150,34 @@ func TestRecipes(t *testing.T) {
 		})
 	}
 }
+
+// What is done without jq gives what jq gives.
+func TestEasyExpressions(t *testing.T) {
+	inputs := []any{nil, true, "x", json.Number("7"), []any{}, map[string]any{}, map[string]any{"a": nil}, map[string]any{"a": "x"}, map[string]any{"a": map[string]any{"b": json.Number("1")}}}
+	vars := []string{"$params", "$item"}
+	for _, text := range []string{".", ".a", ".a.b", "$params", "$params.a", "$params.a.b", "$item.a", "true", "false", `"group"`, `""`, " .a ", `"é"`} {
+		var easy, jq Expr
+		for _, e := range []*Expr{&easy, &jq} {
+			if err := e.parse(text, place{1, 1}); err != nil {
+				t.Fatal(err)
+			}
+			if err := e.compile(vars); err != nil {
+				t.Fatal(err)
+			}
+		}
+		jq.path, jq.whole, jq.fixed = nil, false, nil
+		if _, _, ok := easy.easy(nil, []any{nil, nil}); !ok {
+			t.Errorf("%s starts jq", text)
+		}
+		for _, v := range inputs {
+			for _, param := range inputs {
+				values := []any{param, v}
+				got, err := easy.one(v, values)
+				want, wanted := jq.one(v, values)
+				if (err == nil) != (wanted == nil) || !reflect.DeepEqual(got, want) {
+					t.Errorf("%s of %v and %v: %v, %v; jq gives %v, %v", text, v, param, got, err, want, wanted)
+				}
+			}
+		}
+	}
+}

@@ -165,24 +165,36 @@ func TestTroubleThatPasses(t *testing.T) {
 		"429 until a date": 15 * time.Second, "429 until reset": 15 * time.Second,
 	}
 	for name, trouble := range map[string]func(http.ResponseWriter){
-		"429": func(w http.ResponseWriter) { w.Header().Set("Retry-After", "17"); w.WriteHeader(429) },
+		"429": func(w http.ResponseWriter) {
+			w.Header().Set("Retry-After", "17")
+			w.WriteHeader(http.StatusTooManyRequests)
+		},
 		"429 until a date": func(w http.ResponseWriter) {
 			w.Header().Set("Retry-After", time.Now().Add(17*time.Second).UTC().Format(http.TimeFormat))
-			w.WriteHeader(429)
+			w.WriteHeader(http.StatusTooManyRequests)
 		},
-		"429 with a fraction": func(w http.ResponseWriter) { w.Header().Set("Retry-After", "16.7"); w.WriteHeader(429) },
+		"429 with a fraction": func(w http.ResponseWriter) {
+			w.Header().Set("Retry-After", "16.7")
+			w.WriteHeader(http.StatusTooManyRequests)
+		},
 		"429 until reset": func(w http.ResponseWriter) {
 			w.Header().Set("X-RateLimit-Remaining", "0")
 			w.Header().Set("X-RateLimit-Reset", fmt.Sprint(time.Now().Unix()+18))
-			w.WriteHeader(429)
+			w.WriteHeader(http.StatusTooManyRequests)
 		},
-		"503 that says to wait":  func(w http.ResponseWriter) { w.Header().Set("Retry-After", "17"); w.WriteHeader(503) },
-		"500":                    func(w http.ResponseWriter) { w.WriteHeader(500) },
-		"504":                    func(w http.ResponseWriter) { w.WriteHeader(504) },
-		"connection cut off":     func(w http.ResponseWriter) { panic(http.ErrAbortHandler) },
-		"answer cut off":         func(w http.ResponseWriter) { w.Header().Set("Content-Length", "1000"); io.WriteString(w, second[:10]) },
-		"429 that doesn't say":   func(w http.ResponseWriter) { w.WriteHeader(429) },
-		"429 and a wrong header": func(w http.ResponseWriter) { w.Header().Set("Retry-After", "soon"); w.WriteHeader(429) },
+		"503 that says to wait": func(w http.ResponseWriter) {
+			w.Header().Set("Retry-After", "17")
+			w.WriteHeader(http.StatusServiceUnavailable)
+		},
+		"500":                  func(w http.ResponseWriter) { w.WriteHeader(http.StatusInternalServerError) },
+		"504":                  func(w http.ResponseWriter) { w.WriteHeader(http.StatusGatewayTimeout) },
+		"connection cut off":   func(w http.ResponseWriter) { panic(http.ErrAbortHandler) },
+		"answer cut off":       func(w http.ResponseWriter) { w.Header().Set("Content-Length", "1000"); io.WriteString(w, second[:10]) },
+		"429 that doesn't say": func(w http.ResponseWriter) { w.WriteHeader(http.StatusTooManyRequests) },
+		"429 and a wrong header": func(w http.ResponseWriter) {
+			w.Header().Set("Retry-After", "soon")
+			w.WriteHeader(http.StatusTooManyRequests)
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			left := 2
@@ -248,17 +260,23 @@ func TestTroubleThatStays(t *testing.T) {
 		calls   int
 		want    string
 	}{
-		"500": {func(w http.ResponseWriter) { w.WriteHeader(500) }, 5, "page 2: 500 Internal Server Error (tried 5 times)"},
+		"500": {func(w http.ResponseWriter) { w.WriteHeader(http.StatusInternalServerError) }, 5, "page 2: 500 Internal Server Error (tried 5 times)"},
 		"403": {func(w http.ResponseWriter) {
-			w.WriteHeader(403)
+			w.WriteHeader(http.StatusForbidden)
 			io.WriteString(w, `{"error":{"message":"no such right"}}`)
 		}, 1, "403 Forbidden: no such right; the request needs users.read"},
-		"401":          {func(w http.ResponseWriter) { w.WriteHeader(401) }, 1, "the credentials are refused"},
-		"404":          {func(w http.ResponseWriter) { w.WriteHeader(404) }, 1, "404 Not Found"},
-		"429 for ages": {func(w http.ResponseWriter) { w.Header().Set("Retry-After", "86400"); w.WriteHeader(429) }, 1, "goes beyond timeout"},
-		"429 for ever": {func(w http.ResponseWriter) { w.Header().Set("Retry-After", "1"); w.WriteHeader(429) }, 101, "still says to wait after 100 times"},
+		"401": {func(w http.ResponseWriter) { w.WriteHeader(http.StatusUnauthorized) }, 1, "the credentials are refused"},
+		"404": {func(w http.ResponseWriter) { w.WriteHeader(http.StatusNotFound) }, 1, "404 Not Found"},
+		"429 for ages": {func(w http.ResponseWriter) {
+			w.Header().Set("Retry-After", "86400")
+			w.WriteHeader(http.StatusTooManyRequests)
+		}, 1, "goes beyond timeout"},
+		"429 for ever": {func(w http.ResponseWriter) {
+			w.Header().Set("Retry-After", "1")
+			w.WriteHeader(http.StatusTooManyRequests)
+		}, 101, "still says to wait after 100 times"},
 		"echoes secret": {func(w http.ResponseWriter) {
-			w.WriteHeader(400)
+			w.WriteHeader(http.StatusBadRequest)
 			io.WriteString(w, `{"message":"what is `+secretText+`"}`)
 		}, 1, "what is <secret>"},
 	} {
@@ -474,7 +492,7 @@ requests:
 			}
 			fmt.Fprintf(w, "[%s]", strings.Join(users, ","))
 		case id[2] == "u07": // has gone since
-			w.WriteHeader(404)
+			w.WriteHeader(http.StatusNotFound)
 		default:
 			if id[2] < "u20" {
 				time.Sleep(3 * time.Millisecond)
@@ -519,7 +537,7 @@ func TestOptional(t *testing.T) {
 `
 	s := app(t, func(w http.ResponseWriter, r *http.Request, page string) {
 		if r.URL.Path == "/seats" {
-			w.WriteHeader(403)
+			w.WriteHeader(http.StatusForbidden)
 			return
 		}
 		io.WriteString(w, `{"users": [{"id": "1"}]}`)
@@ -560,7 +578,7 @@ func TestCollector(t *testing.T) {
 						io.WriteString(w, `{"users": [{"id": "1"}], "next": "/users?page=1"}`)
 						return
 					}
-					w.WriteHeader(500)
+					w.WriteHeader(http.StatusInternalServerError)
 				}).URL, "")
 			},
 			"no such server": func(t testing.TB) collect.Collector {
@@ -570,7 +588,7 @@ func TestCollector(t *testing.T) {
 			},
 			"refused": func(t testing.TB) collect.Collector {
 				s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-					w.WriteHeader(401)
+					w.WriteHeader(http.StatusUnauthorized)
 					fmt.Fprintf(w, `{"error": "invalid token %s"}`, r.Header.Get("Authorization"))
 				}))
 				t.Cleanup(s.Close)
