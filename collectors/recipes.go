@@ -3,7 +3,6 @@ package collectors
 import (
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/lapse-audit/lapse/collectors/rest"
 	"github.com/lapse-audit/lapse/internal/collect"
@@ -54,6 +53,9 @@ func Recipes() ([]RecipeSummary, error) {
 	return out, nil
 }
 
+// RecipeSchema is the JSON Schema of recipes, for editors.
+func RecipeSchema() []byte { return rest.Schema() }
+
 // Replay says what of a recipe is run on what recorded traffic.
 type Replay struct {
 	Recipe string // a shipped name, or a file
@@ -62,7 +64,6 @@ type Replay struct {
 	Params map[string]any
 	Only   []string // requests at the top of the recipe; none means all
 	Base   string   // folder that relative paths are relative to
-	Now    func() time.Time
 }
 
 // Collector returns a collector that reads the traffic and touches no network. It also reports whether the recipe gives
@@ -88,7 +89,7 @@ func (r Replay) Collector() (c collect.Collector, roster bool, err error) {
 	if roster {
 		conf.Roster = &collect.Calendar{EndDate: collect.LastDay}
 	}
-	k, err := rest.New(conf, rest.Options{Base: r.Base, Now: r.Now, Roster: roster, UID: "replay", Transport: tape, Only: r.Only})
+	k, err := rest.New(conf, rest.Options{Base: r.Base, Roster: roster, UID: "replay", Transport: tape, Only: r.Only})
 	if err != nil {
 		return nil, false, fmt.Errorf("%s: %w", r.Recipe, err)
 	}

@@ -82,6 +82,12 @@ const (
 	attemptLimit = 5 * time.Minute
 )
 
+// passing are the statuses of a server, or of what stands before it, that may be better in a moment.
+var passing = []int{
+	http.StatusRequestTimeout, http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout,
+	520, 521, 522, 523, 524, // Cloudflare's
+}
+
 // send makes a call until it is answered or there is no hope.
 func (c *client) send(ctx context.Context, k call) (*answer, error) {
 	renewed := false
@@ -109,7 +115,7 @@ func (c *client) send(ctx context.Context, k call) (*answer, error) {
 			renewed = true
 			c.signer.renew(token)
 			continue
-		case errors.As(err, &status) && !slices.Contains([]int{408, 500, 502, 504, 520, 521, 522, 523, 524}, status.status):
+		case errors.As(err, &status) && !slices.Contains(passing, status.status):
 			return nil, err
 		case permanent(err):
 			return nil, err
@@ -239,6 +245,9 @@ func (c *client) hop(ctx context.Context, k call, at *url.URL) (a *answer, token
 					wait = max(0, at.Sub(now))
 				}
 			}
+		}
+		if wait == 0 && res.StatusCode == http.StatusServiceUnavailable {
+			return nil, token, nil, failed // in trouble, not busy
 		}
 		return nil, token, nil, &limitError{failed, wait}
 	}

@@ -31,15 +31,15 @@ type vendor struct {
 	trouble
 
 	mu     sync.Mutex
-	tokens int // issued
-	asks   []string
+	tokens int      // issued
+	asks   []string // requests, each once, but for those for tokens
 }
 
-// trouble is by the number of a request, from 1; 0 is none.
+// trouble names requests; "" is none.
 type trouble struct {
-	lost    int // which is answered by 500, for ever
-	limited int // which is answered by 429, once
-	expired int // before which the token expires
+	lost    string // which is answered by 500, for ever
+	limited string // which is answered by 429, once
+	expired string // before which the token expires
 }
 
 func (v *vendor) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -64,17 +64,16 @@ func (v *vendor) serve(w http.ResponseWriter, r *http.Request) {
 	if !slices.Contains(v.asks, what) {
 		v.asks = append(v.asks, what)
 	}
-	n := slices.Index(v.asks, what) + 1
-	if v.expired == n && v.tokens == 1 && r.Header.Get("Authorization") == "Bearer issued-1" {
+	if v.expired == what && v.tokens == 1 && r.Header.Get("Authorization") == "Bearer issued-1" {
 		w.WriteHeader(http.StatusUnauthorized)
 		return
 	}
 	switch {
-	case v.lost == n:
+	case v.lost == what:
 		w.WriteHeader(http.StatusInternalServerError)
 		return
-	case v.limited == n:
-		v.limited = 0
+	case v.limited == what:
+		v.limited = ""
 		w.Header().Set("Retry-After", "3")
 		w.WriteHeader(http.StatusTooManyRequests)
 		return
@@ -117,13 +116,11 @@ func credentials(_ context.Context, s collect.Secret) (string, error) {
 	return secretText, nil
 }
 
-// readDisturbed reads a shipped recipe from a server that makes trouble, one request after the other, so that the trouble
-// hits the same one each time.
+// readDisturbed reads a shipped recipe from a server that makes trouble.
 func readDisturbed(t *testing.T, name string, tr trouble) (*keeper, *vendor, error) {
 	t.Helper()
 	v := &vendor{t: t, replay: recorded(t, name), trouble: tr}
 	c := source(t, name)
-	c.Concurrency = 1
 	k, err := New(c, Options{Roster: c.Roster != nil, UID: name, Secret: credentials, Transport: v})
 	if err != nil {
 		t.Fatal(err)
@@ -147,20 +144,20 @@ func TestRecipesDisturbed(t *testing.T) {
 			if golden, err := os.ReadFile(filepath.Join("testdata", name, "want.txt")); err != nil || !strings.HasPrefix(string(golden), want) {
 				t.Errorf("signed, it reads something else than unsigned: %v", err)
 			}
-			for i := range v.asks {
-				path, _, _ := strings.Cut(v.asks[i], "?")
-				_, _, err := readDisturbed(t, name, trouble{lost: i + 1})
+			for _, ask := range v.asks {
+				path, _, _ := strings.Cut(ask, "?")
+				_, _, err := readDisturbed(t, name, trouble{lost: ask})
 				if err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "500") {
-					t.Errorf("%s lost: error %v", v.asks[i], err)
+					t.Errorf("%s lost: error %v", ask, err)
 				}
-				for what, tr := range map[string]trouble{"limited": {limited: i + 1}, "token expired": {expired: i + 1}} {
+				for what, tr := range map[string]trouble{"limited": {limited: ask}, "token expired": {expired: ask}} {
 					out, _, err := readDisturbed(t, name, tr)
 					if err != nil {
-						t.Errorf("%s, %s: %v", v.asks[i], what, err)
+						t.Errorf("%s, %s: %v", ask, what, err)
 						continue
 					}
 					if d := cmp.Diff(want, dump(out.records)); d != "" {
-						t.Errorf("%s, %s: -want +got\n%s", v.asks[i], what, d)
+						t.Errorf("%s, %s: -want +got\n%s", ask, what, d)
 					}
 				}
 			}

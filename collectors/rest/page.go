@@ -9,6 +9,8 @@ import (
 	"hash/maphash"
 	"io"
 	"unicode/utf8"
+
+	"github.com/itchyny/gojq"
 )
 
 // row is one element of an answer's list. One that can't be read has a reason.
@@ -26,8 +28,11 @@ type parser struct {
 	hash         maphash.Hash // of the rows of the answer
 }
 
-// maxValue is the largest value in a stream that is read at all.
-const maxValue = 64 << 20
+// The largest value in a stream, and the largest stream, that are read at all.
+const (
+	maxValue  = 64 << 20
+	maxStream = 8 << 30
+)
 
 // parse calls do with each row and returns what stands around the list, which it does as far as it can where there is no
 // list. It reads no further ahead than one row.
@@ -110,6 +115,11 @@ func (p *parser) yielded(ctx context.Context, d *json.Decoder, in *metered, vars
 	return doc, p.expr.all(ctx, doc, vars, func(v any) error {
 		if v == nil {
 			return nil
+		}
+		if len(raw) > p.maxRecord { // only then can a row be too long
+			if text, err := gojq.Marshal(v); err != nil || len(text) > p.maxRecord {
+				return do(p.tooLong())
+			}
 		}
 		return do(row{value: v})
 	})
@@ -200,7 +210,7 @@ func (p *parser) row(d *json.Decoder, in *metered) (row, error) {
 	p.hash.Write(raw)
 	switch {
 	case len(raw) > p.maxRecord:
-		return row{reason: fmt.Sprintf("the record is longer than %d bytes: raise max_record if it is right", p.maxRecord)}, nil
+		return p.tooLong(), nil
 	case !utf8.Valid(raw):
 		return row{reason: "not valid UTF-8"}, nil
 	}
@@ -212,6 +222,10 @@ func (p *parser) row(d *json.Decoder, in *metered) (row, error) {
 		return row{reason: "the record is null"}, nil
 	}
 	return row{value: v}, nil
+}
+
+func (p *parser) tooLong() row {
+	return row{reason: fmt.Sprintf("the record is longer than %d bytes: raise max_record if it is right", p.maxRecord)}
 }
 
 // decode keeps numbers as they are written: ids may have more digits than a float64.
@@ -236,6 +250,9 @@ func (m *metered) limit(d *json.Decoder, max int64) { m.allow = d.InputOffset() 
 func (m *metered) Read(p []byte) (int, error) {
 	if m.n > m.allow {
 		return 0, fmt.Errorf("a value is longer than %d MiB", maxValue>>20)
+	}
+	if m.n > maxStream {
+		return 0, fmt.Errorf("the answer is longer than %d GiB", maxStream>>30)
 	}
 	n, err := m.r.Read(p)
 	m.n += int64(n)

@@ -13,6 +13,12 @@ import (
 //go:embed recipes/*.yaml
 var shipped embed.FS
 
+//go:embed recipe.schema.json
+var schema []byte
+
+// Schema is the JSON Schema of recipes: what Parse takes, as far as a schema can say it.
+func Schema() []byte { return schema }
+
 // Names lists the recipes that are shipped, in alphabetical order.
 func Names() []string {
 	entries, err := shipped.ReadDir("recipes")

@@ -181,3 +181,24 @@ func TestEasyExpressions(t *testing.T) {
 		}
 	}
 }
+
+// A recipe sees its answers and nothing of the machine.
+func TestExpressionsAreClosed(t *testing.T) {
+	t.Setenv("LAPSE_TEST_SECRET", secretText)
+	for text, want := range map[string]string{
+		"now": "now is not there", "$ENV.LAPSE_TEST_SECRET": "", "env.LAPSE_TEST_SECRET": "", "input": "input", "input_filename": "", `include "x"; 1`: "module", "get_search_list": "", `error("no")`: "no",
+	} {
+		var e Expr
+		err := e.parse(text, place{1, 1})
+		if err == nil {
+			err = e.compile(nil)
+		}
+		var out any
+		if err == nil {
+			out, err = e.one(nil, nil)
+		}
+		if want == "" && (out != nil && fmt.Sprint(out) != "[]") || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s is %v, %v; want %q", text, out, err, want)
+		}
+	}
+}

@@ -27,8 +27,6 @@ import (
 type Options struct {
 	// Base is the folder of lapse.yaml: relative paths start there.
 	Base string
-	// Now is the run's clock.
-	Now func() time.Time
 	// Roster says that the source is a roster: its recipe must give people.
 	Roster bool
 	// UID names the source in messages.

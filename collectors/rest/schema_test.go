@@ -100,6 +100,9 @@ func TestSchemaAgrees(t *testing.T) {
 	if err := valid([]byte(tiny)); err != nil {
 		t.Error(err)
 	}
+	if onDisk, err := os.ReadFile(schemaFile); err != nil || !bytes.Equal(onDisk, Schema()) {
+		t.Error("the schema that is embedded is another one")
+	}
 }
 
 // comments are the comments on the fields of recipe.go, by type and field.

@@ -267,6 +267,7 @@ func TestTroubleThatStays(t *testing.T) {
 		}, 1, "403 Forbidden: no such right; the request needs users.read"},
 		"401": {func(w http.ResponseWriter) { w.WriteHeader(http.StatusUnauthorized) }, 1, "the credentials are refused"},
 		"404": {func(w http.ResponseWriter) { w.WriteHeader(http.StatusNotFound) }, 1, "404 Not Found"},
+		"503": {func(w http.ResponseWriter) { w.WriteHeader(http.StatusServiceUnavailable) }, 5, "page 2: 503 Service Unavailable (tried 5 times)"},
 		"429 for ages": {func(w http.ResponseWriter) {
 			w.Header().Set("Retry-After", "86400")
 			w.WriteHeader(http.StatusTooManyRequests)

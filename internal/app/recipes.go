@@ -14,9 +14,11 @@ type Replay = collectors.Replay
 // Recipes lists the recipes that are shipped.
 func (a *App) Recipes() ([]collectors.RecipeSummary, error) { return collectors.Recipes() }
 
+// RecipeSchema is the JSON Schema of recipes.
+func (a *App) RecipeSchema() []byte { return collectors.RecipeSchema() }
+
 // TestRecipe runs a recipe on recorded traffic. It keeps nothing but the records, up to keep of each kind.
 func (a *App) TestRecipe(ctx context.Context, r Replay, keep int) (collect.Result, []access.Record, error) {
-	r.Now = a.Now
 	c, _, err := r.Collector()
 	if err != nil {
 		return collect.Result{}, nil, err

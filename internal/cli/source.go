@@ -22,7 +22,7 @@ func newSource(g *global) *cobra.Command {
 		Use:   "source",
 		Short: "List the recipes for apps, and test one on recorded traffic",
 	}
-	cmd.AddCommand(newSourceList(g), newSourceTest(g))
+	cmd.AddCommand(newSourceList(g), newSourceTest(g), newSourceSchema(g))
 	return cmd
 }
 
@@ -49,6 +49,22 @@ func newSourceList(g *global) *cobra.Command {
 				l.add(r, r.Name, r.App, strings.Join(r.Gives, " "), strings.Join(r.Auth, " "), strings.Join(needs, " "))
 			}
 			return l.print(g.sys.Stdout, g.format, "No recipe is shipped.")
+		},
+	}
+}
+
+func newSourceSchema(g *global) *cobra.Command {
+	return &cobra.Command{
+		Use:   "schema",
+		Short: "Print the JSON Schema of recipes, for an editor",
+		RunE: func(*cobra.Command, []string) error {
+			a, err := g.openOrDefault()
+			if err != nil {
+				return err
+			}
+			defer a.Close()
+			_, err = g.sys.Stdout.Write(a.RecipeSchema())
+			return err
 		},
 	}
 }
