@@ -10,7 +10,10 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	"golang.org/x/oauth2"
 	"golang.org/x/oauth2/clientcredentials"
 	"golang.org/x/oauth2/jwt"
@@ -59,7 +62,7 @@ func checkCredentials(a *Auth, c Credentials) error {
 		}
 		need("username", c.Username != "")
 		need("password", c.Password.IsSet())
-	case "oauth2_client":
+	case "oauth2_client", "aws":
 		need("client_id", c.ClientID != "")
 		need("client_secret", c.ClientSecret.IsSet())
 	case "jwt_bearer":
@@ -139,6 +142,18 @@ func newSigner(ctx context.Context, a *Auth, c Credentials, vars []any, resolve 
 			return nil, err
 		}
 		return fixed{func(r *http.Request) { r.SetBasicAuth(username, password) }}, nil
+	case "aws":
+		key, err := secret("client_secret", c.ClientSecret)
+		if err != nil {
+			return nil, err
+		}
+		keys := aws.Credentials{AccessKeyID: c.ClientID, SecretAccessKey: key}
+		if c.Token.IsSet() {
+			if keys.SessionToken, err = secret("token", c.Token); err != nil {
+				return nil, err
+			}
+		}
+		return &sigv4{keys: keys, signer: v4.NewSigner(), now: time.Now}, nil
 	}
 	text, ok, err := a.TokenURL.fill(nil, vars, hostPart)
 	if err != nil {

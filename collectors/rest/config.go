@@ -39,11 +39,11 @@ type Config struct {
 type Credentials struct {
 	// Type chooses among the ways that the recipe knows; by default the first.
 	Type string `yaml:"type"`
-	// Token is an API token or key.
+	// Token is an API token or key, or the session token of temporary credentials.
 	Token    collect.Secret `yaml:"token"`
 	Username string         `yaml:"username"`
 	Password collect.Secret `yaml:"password"`
-	// ClientID is the client's id, or the issuer of an assertion.
+	// ClientID is the client's id, the issuer of an assertion, or the id of an access key.
 	ClientID     string         `yaml:"client_id"`
 	ClientSecret collect.Secret `yaml:"client_secret"`
 	// Key is a private key in PEM, or the JSON key of a Google service account.

@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/rsa"
@@ -61,6 +62,16 @@ func (v *vendor) serve(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	what := r.Method + " " + r.URL.RequestURI()
+	if r.Body != nil {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			v.t.Error(err)
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		if len(body) > 0 {
+			what += "?" + r.Header.Get("X-Amz-Target") + string(body)
+		}
+	}
 	if !slices.Contains(v.asks, what) {
 		v.asks = append(v.asks, what)
 	}
@@ -239,6 +250,40 @@ func TestTokens(t *testing.T) {
 				t.Errorf("error %v, want %q", err, c.want)
 			}
 		})
+	}
+}
+
+// A request to AWS is signed for the service and the region of its host, with the hash of its body, and to no other host.
+func TestSignedForAWS(t *testing.T) {
+	c := source(t, "aws")
+	tape := recorded(t, "aws")
+	k, err := New(c, Options{Secret: credentials, Transport: handler(func(w http.ResponseWriter, r *http.Request) {
+		service, _, _ := strings.Cut(r.URL.Host, ".")
+		auth := r.Header.Get("Authorization")
+		if !strings.HasPrefix(auth, "AWS4-HMAC-SHA256 Credential=AKIAEXAMPLE/") || !strings.Contains(auth, "/eu-central-1/"+service+"/aws4_request") ||
+			!strings.Contains(auth, "x-amz-target") || !strings.Contains(auth, "host") || r.Header.Get("X-Amz-Date") == "" || strings.Contains(auth, secretText) {
+			t.Errorf("%s is signed with %q", r.URL.Host, auth)
+		}
+		res, err := tape.RoundTrip(r)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		_, _ = io.Copy(w, res.Body)
+	})})
+	if err != nil {
+		t.Fatal(err)
+	}
+	fake(k)
+	if _, err := k.Collect(t.Context(), &keeper{}); err != nil {
+		t.Error(err)
+	}
+	c.URL = "https://identitystore.example"
+	if k, err = New(c, Options{Secret: credentials, Transport: handler(func(http.ResponseWriter, *http.Request) { t.Error("another host was asked") })}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := k.Collect(t.Context(), &keeper{}); err == nil || !strings.Contains(err.Error(), "is no host of AWS") {
+		t.Errorf("error %v", err)
 	}
 }
 

@@ -175,7 +175,7 @@ var signals = []string{
 	"grants", "seats", "last_used",
 }
 
-var authTypes = []string{"bearer", "ssws", "basic", "api_key", "oauth2_client", "jwt_bearer", "google"}
+var authTypes = []string{"bearer", "ssws", "basic", "api_key", "oauth2_client", "jwt_bearer", "google", "aws"}
 
 func (c *compiler) auth(a *Auth, path string) {
 	at := c.line("auth")
@@ -258,7 +258,7 @@ func (c *compiler) request(q *Request, path string, each bool) {
 	c.templates(path+".query", q.Query)
 	c.templates(path+".headers", q.Headers)
 	c.paging(q, path)
-	q.plan = plan{where: q.Method + " " + q.Path.text}
+	q.plan = plan{where: q.place(q.Path.text)}
 	if q.Rows.root < 0 && q.Rows.fixed == nil {
 		q.plan.rows = q.Rows.path
 	}
@@ -339,6 +339,14 @@ func (q *Request) kinds() []struct {
 		{collect.People, q.People}, {collect.Accounts, q.Accounts}, {collect.Entitlements, q.Entitlements}, {collect.Licenses, q.Licenses},
 		{collect.Grants, q.Grants}, {collect.Seats, q.Seats}, {collect.Usages, q.Usage},
 	}
+}
+
+// place names a request in messages. Where all have one path, its name has to tell.
+func (q *Request) place(path string) string {
+	if path == "/" {
+		return q.Method + " / for " + q.Name
+	}
+	return q.Method + " " + path
 }
 
 // walk calls do with every request, a parent before what it has under each.

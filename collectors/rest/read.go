@@ -367,7 +367,7 @@ func (r *reading) fetch(ctx context.Context, f *feed, hand func([]row) error) er
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		return fmt.Errorf("%s %s, page %d: %w", q.Method, k.url.Path, p.number+1, err)
+		return fmt.Errorf("%s, page %d: %w", q.place(k.url.Path), p.number+1, err)
 	}
 	at, extra := p.begin()
 	for at != nil {

@@ -58,8 +58,8 @@ type Param struct {
 
 // Auth is one way to sign in. Cookies are none.
 type Auth struct {
-	// bearer, ssws (Okta's API token), basic, api_key, oauth2_client (client credentials), jwt_bearer (RFC 7523) or
-	// google (a service account that acts for an administrator).
+	// bearer, ssws (Okta's API token), basic, api_key, oauth2_client (client credentials), jwt_bearer (RFC 7523), google
+	// (a service account that acts for an administrator), or aws (requests signed with an access key).
 	Type string `yaml:"type"`
 	// Where to get the credentials.
 	About string `yaml:"about"`

@@ -51,7 +51,8 @@ type Replay struct {
 type exchange struct {
 	method string
 	url    *url.URL
-	body   any // to compare with; nil for any
+	asked  http.Header // headers to compare with
+	body   any         // to compare with; nil for any
 	status int
 	header http.Header
 	answer []byte
@@ -150,7 +151,18 @@ func parseExchange(lines []string) (*exchange, error) {
 	if end < 0 {
 		return nil, errors.New("want an empty line and the answer after the request")
 	}
-	if body := strings.Join(lines[1:end], "\n"); strings.TrimSpace(body) != "" {
+	from := 1
+	for ; from < end && !strings.HasPrefix(lines[from], "{") && !strings.HasPrefix(lines[from], "["); from++ {
+		name, value, ok := strings.Cut(lines[from], ":")
+		if !ok {
+			return nil, errors.New("want headers (Name: value) or a body in JSON between the request and the empty line")
+		}
+		if e.asked == nil {
+			e.asked = http.Header{}
+		}
+		e.asked.Add(strings.TrimSpace(name), strings.TrimSpace(value))
+	}
+	if body := strings.Join(lines[from:end], "\n"); strings.TrimSpace(body) != "" {
 		if err := json.Unmarshal([]byte(body), &e.body); err != nil {
 			return nil, fmt.Errorf("the request's body is no JSON: %w", err)
 		}
@@ -309,6 +321,11 @@ func (r *Replay) find(req *http.Request, body any) *exchange {
 func (e *exchange) answers(req *http.Request, body any) bool {
 	if e.method != req.Method || e.url.Path != req.URL.Path || e.url.Host != "" && e.url.Host != req.URL.Host {
 		return false
+	}
+	for name := range e.asked {
+		if req.Header.Get(name) != e.asked.Get(name) {
+			return false
+		}
 	}
 	if e.body != nil && !reflect.DeepEqual(e.body, body) {
 		return false

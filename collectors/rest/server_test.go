@@ -555,6 +555,77 @@ func TestOptional(t *testing.T) {
 	}
 }
 
+// A request that was answered once can't be optional any more: its other half is missing.
+func TestOptionalHalf(t *testing.T) {
+	recipe := `
+language: 1
+name: Tiny
+auth: [{type: bearer}]
+requests:
+- name: users
+  path: /users
+  accounts: {id: .id}
+  each:
+  - {name: roles, path: "/users/{.id}/roles", optional: true, grants: {holder_id: $parent.id, entitlement_id: .id}}
+`
+	for refused, want := range map[string]string{"1": "", "2": "GET /users/2/roles, page 1: 403 Forbidden"} {
+		s := app(t, func(w http.ResponseWriter, r *http.Request, _ string) {
+			switch {
+			case r.URL.Path == "/users":
+				io.WriteString(w, `[{"id": "1"}, {"id": "2"}, {"id": "3"}]`)
+			case r.URL.Path == "/users/"+refused+"/roles":
+				w.WriteHeader(http.StatusForbidden)
+			default:
+				io.WriteString(w, `[{"id": "r"}]`)
+			}
+		})
+		prov, err := of(t, recipe, s.URL, "").Collect(t.Context(), &keeper{})
+		if want == "" && (err != nil || len(prov.Notes) != 1 || len(prov.Reads) != 1) {
+			t.Errorf("refused from the start: %v, notes %q, reads %q", err, prov.Notes, prov.Reads)
+		}
+		if want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("refused midway: error %v, want %q", err, want)
+		}
+	}
+}
+
+// A report is read as it comes: its rows are there before it ends, and one that breaks off is an error and is not asked
+// for again, which would give its rows twice.
+func TestStream(t *testing.T) {
+	recipe := `
+language: 1
+name: Tiny
+auth: [{type: bearer}]
+requests:
+- {name: report, path: /report, rows: .entries, stream: true, accounts: {id: .id}}
+`
+	for _, whole := range []bool{true, false} {
+		asked := 0
+		s := app(t, func(w http.ResponseWriter, r *http.Request, _ string) {
+			asked++
+			io.WriteString(w, `{"entries": [{"id": 0}`)
+			for i := range 3000 {
+				fmt.Fprintf(w, `, {"id": %d}`, i+1)
+			}
+			if !whole {
+				panic(http.ErrAbortHandler)
+			}
+			io.WriteString(w, `]}`)
+		})
+		var out keeper
+		_, err := of(t, recipe, s.URL, "").Collect(t.Context(), &out)
+		if asked != 1 {
+			t.Errorf("asked %d times", asked)
+		}
+		if whole && (err != nil || len(out.records) != 3001) {
+			t.Errorf("%d records, %v", len(out.records), err)
+		}
+		if !whole && (err == nil || !strings.Contains(err.Error(), "GET /report, page 1: ")) {
+			t.Errorf("broken off: %v", err)
+		}
+	}
+}
+
 // The suite that every collector passes.
 func TestCollector(t *testing.T) {
 	good := func(t testing.TB) collect.Collector {

@@ -88,7 +88,7 @@ an empty line, and the answer as "curl -i" prints it:
 
     [{"id": "00u1"}]
 
-A body to compare with may stand below the request line; a parameter * stands for any value. A file *.yaml is a cassette
+Headers and a body to compare with may stand below the request line; a parameter * stands for any value. A file *.yaml is a cassette
 of VCR. Of several exchanges for one request each answers once, in order. A request that nobody recorded is an error.
 
 Exit codes: 0 read as a whole, 1 error, 4 read, with rows that were rejected.`,
