@@ -127,18 +127,25 @@ func credentials(_ context.Context, s collect.Secret) (string, error) {
 	return secretText, nil
 }
 
-// readDisturbed reads a shipped recipe from a server that makes trouble.
-func readDisturbed(t *testing.T, name string, tr trouble) (*keeper, *vendor, error) {
+// disturbed is a shipped recipe, to be read again and again.
+func disturbed(t *testing.T, name string) *Collector {
 	t.Helper()
-	v := &vendor{t: t, replay: recorded(t, name), trouble: tr}
 	c := source(t, name)
-	k, err := New(c, Options{Roster: c.Roster != nil, UID: name, Secret: credentials, Transport: v})
+	k, err := New(c, Options{Roster: c.Roster != nil, UID: name, Secret: credentials, Transport: &vendor{}})
 	if err != nil {
 		t.Fatal(err)
 	}
+	return k
+}
+
+// read reads a recipe from a server that makes trouble.
+func read(t *testing.T, k *Collector, name string, tr trouble) (*keeper, *vendor, error) {
+	t.Helper()
+	v := &vendor{t: t, replay: recorded(t, name), trouble: tr}
+	k.opt.Transport = v
 	fake(k)
 	var out keeper
-	_, err = collect.Run(t.Context(), k, &out, collect.Options{Limits: collect.DefaultLimits(), Now: k.time.now()})
+	_, err := collect.Run(t.Context(), k, &out, collect.Options{Limits: collect.DefaultLimits(), Now: k.time.now()})
 	return &out, v, err
 }
 
@@ -147,7 +154,8 @@ func readDisturbed(t *testing.T, name string, tr trouble) (*keeper, *vendor, err
 func TestRecipesDisturbed(t *testing.T) {
 	for _, name := range Names() {
 		t.Run(name, func(t *testing.T) {
-			whole, v, err := readDisturbed(t, name, trouble{})
+			k := disturbed(t, name)
+			whole, v, err := read(t, k, name, trouble{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -157,12 +165,12 @@ func TestRecipesDisturbed(t *testing.T) {
 			}
 			for _, ask := range v.asks {
 				path, _, _ := strings.Cut(ask, "?")
-				_, _, err := readDisturbed(t, name, trouble{lost: ask})
+				_, _, err := read(t, k, name, trouble{lost: ask})
 				if err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "500") {
 					t.Errorf("%s lost: error %v", ask, err)
 				}
 				for what, tr := range map[string]trouble{"limited": {limited: ask}, "token expired": {expired: ask}} {
-					out, _, err := readDisturbed(t, name, tr)
+					out, _, err := read(t, k, name, tr)
 					if err != nil {
 						t.Errorf("%s, %s: %v", ask, what, err)
 						continue
