@@ -60,7 +60,7 @@ func (o *bigOkta) RoundTrip(r *http.Request) (*http.Response, error) {
 	} else {
 		b.WriteString("[]")
 	}
-	return &http.Response{StatusCode: 200, Header: h, Body: io.NopCloser(&b), Request: r}, r.Context().Err()
+	return &http.Response{StatusCode: http.StatusOK, Header: h, Body: io.NopCloser(&b), Request: r}, r.Context().Err()
 }
 
 func bigCollector(t testing.TB, o *bigOkta) *Collector {

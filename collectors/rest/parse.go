@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net/http"
 	"net/url"
 	"regexp"
 	"slices"
@@ -227,15 +228,15 @@ func (c *compiler) request(q *Request, path string, each bool) {
 	}
 	c.names[q.Name] = true
 	if q.Method == "" {
-		q.Method = "GET"
+		q.Method = http.MethodGet
 	}
-	if q.Method != "GET" && q.Method != "POST" {
+	if q.Method != http.MethodGet && q.Method != http.MethodPost {
 		c.fail(at, path+".method", "%q: a recipe reads by GET, or by POST where the app reads by it", q.Method)
 	}
 	if !strings.HasPrefix(q.Path.text, "/") || strings.ContainsAny(q.Path.text, "?#") {
 		c.fail(at, path+".path", "%q: want a path that begins with /; parameters go under query", q.Path.text)
 	}
-	if q.Body.set && q.Method != "POST" {
+	if q.Body.set && q.Method != http.MethodPost {
 		c.fail(at, path+".body", "goes with method: POST only")
 	}
 	if len(q.Refusals) > 0 && !q.Optional {
@@ -317,7 +318,7 @@ func (c *compiler) paging(q *Request, path string) {
 	if p.Type == "offset" {
 		need("size", p.Size > 0, "offset")
 	}
-	if p.Body && (p.Type != "cursor" || q.Method != "POST") {
+	if p.Body && (p.Type != "cursor" || q.Method != http.MethodPost) {
 		c.fail(at, path+".body", "goes with type: cursor and method: POST only")
 	}
 	for _, allowed := range p.Paths {

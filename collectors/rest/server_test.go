@@ -570,10 +570,10 @@ requests:
 `
 	for refused, want := range map[string]string{"1": "", "2": "GET /users/2/roles, page 1: 403 Forbidden"} {
 		s := app(t, func(w http.ResponseWriter, r *http.Request, _ string) {
-			switch {
-			case r.URL.Path == "/users":
+			switch r.URL.Path {
+			case "/users":
 				io.WriteString(w, `[{"id": "1"}, {"id": "2"}, {"id": "3"}]`)
-			case r.URL.Path == "/users/"+refused+"/roles":
+			case "/users/" + refused + "/roles":
 				w.WriteHeader(http.StatusForbidden)
 			default:
 				io.WriteString(w, `[{"id": "r"}]`)
