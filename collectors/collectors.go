@@ -2,9 +2,14 @@
 package collectors
 
 import (
+	"context"
 	"time"
 
 	"github.com/lapse-audit/lapse/collectors/file"
+	"github.com/lapse-audit/lapse/collectors/ldap"
+	"github.com/lapse-audit/lapse/collectors/rest"
+	"github.com/lapse-audit/lapse/collectors/scim"
+	"github.com/lapse-audit/lapse/collectors/sql"
 	"github.com/lapse-audit/lapse/internal/collect"
 )
 
@@ -14,6 +19,10 @@ type Env struct {
 	Roster bool             // the source says who the people are
 	Base   string           // folder that relative paths are relative to
 	Now    func() time.Time // the run's clock
+	// Secret resolves a reference to a secret.
+	Secret func(context.Context, collect.Secret) (string, error)
+	// Private is a folder for what a collector keeps between two reads. It need not exist; who makes it lets nobody else in.
+	Private string
 }
 
 // Type is a kind of source. New reads the type's own section with decode, which is strict, and validates it; it does
@@ -27,6 +36,10 @@ type Type struct {
 func All() []Type {
 	return []Type{
 		{"file", newFile},
+		{"ldap", newLDAP},
+		{"rest", newREST},
+		{"scim", newSCIM},
+		{"sql", newSQL},
 	}
 }
 
@@ -36,4 +49,36 @@ func newFile(decode func(any) error, env Env) (collect.Collector, error) {
 		return nil, err
 	}
 	return file.New(c, file.Options{Base: env.Base, Now: env.Now, Roster: env.Roster, UID: env.UID})
+}
+
+func newLDAP(decode func(any) error, env Env) (collect.Collector, error) {
+	var c ldap.Config
+	if err := decode(&c); err != nil {
+		return nil, err
+	}
+	return ldap.New(c, ldap.Options{Base: env.Base, Now: env.Now, Roster: env.Roster, UID: env.UID, Secret: env.Secret, Private: env.Private})
+}
+
+func newSCIM(decode func(any) error, env Env) (collect.Collector, error) {
+	var c scim.Config
+	if err := decode(&c); err != nil {
+		return nil, err
+	}
+	return scim.New(c, scim.Options{Base: env.Base, Roster: env.Roster, UID: env.UID, Secret: env.Secret})
+}
+
+func newSQL(decode func(any) error, env Env) (collect.Collector, error) {
+	var c sql.Config
+	if err := decode(&c); err != nil {
+		return nil, err
+	}
+	return sql.New(c, sql.Options{Base: env.Base, Roster: env.Roster, UID: env.UID, Secret: env.Secret})
+}
+
+func newREST(decode func(any) error, env Env) (collect.Collector, error) {
+	var c rest.Config
+	if err := decode(&c); err != nil {
+		return nil, err
+	}
+	return rest.New(c, rest.Options{Base: env.Base, Roster: env.Roster, UID: env.UID, Secret: env.Secret})
 }

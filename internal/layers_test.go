@@ -29,7 +29,7 @@ var layers = [][]string{
 	{"collectors", "collectors/*", "internal/scan", "internal/notify", "internal/remediate", "reports", "internal/serve", "internal/synth", "policies"},
 	{"internal/collect", "internal/store", "internal/state", "internal/policy", "internal/correlate", "internal/nesting"},
 	{"internal/chdb"},
-	{"internal/finding"},
+	{"internal/finding", "internal/strict"},
 	{"internal/access", "internal/fold", "internal/spell"},
 }
 
@@ -41,13 +41,14 @@ var siblings = map[string][]string{
 // importsOnly narrows what a part may import of this module.
 var importsOnly = map[string][]string{
 	"cmd/lapse":        {"internal/cli"},
-	"collectors/*":     {"internal/access", "internal/collect", "internal/spell"},
+	"collectors/*":     {"internal/access", "internal/collect", "internal/spell", "internal/strict"},
 	"policies":         {},
 	"internal/chdb":    {},
 	"internal/finding": {"internal/access"},
 	"internal/access":  {},
 	"internal/fold":    {},
 	"internal/spell":   {},
+	"internal/strict":  {"internal/spell"},
 }
 
 // importedBy narrows who may import a part.

@@ -4,7 +4,12 @@ package policies
 
 import "embed"
 
-// FS holds every rule, its tests and the library.
+// FS holds every rule, its tests and its table, and the library.
 //
-//go:embed */*.rego */*/*.rego
+//go:embed */*.rego */*/*.rego */*/data.yaml */*/data.schema.json
 var FS embed.FS
+
+// Profiles says which rules each profile turns on, and with which thresholds.
+//
+//go:embed profiles.yaml
+var Profiles []byte

@@ -67,6 +67,7 @@ type jsonInput struct {
 	Filter     string                     `json:"filter,omitempty"`
 	Identity   string                     `json:"identity,omitempty"`
 	Mapping    string                     `json:"mapping,omitempty"`
+	Notes      []string                   `json:"notes,omitempty"` // what is not known and why
 	Files      []jsonFile                 `json:"files"`
 }
 
@@ -288,7 +289,7 @@ func newJSONInput(in Input) jsonInput {
 	out := jsonInput{
 		Source: in.UID, Name: in.Name, Type: in.Type, Roster: in.Roster, StandIn: in.StandIn, Status: in.Status, Reasons: some(in.Reasons),
 		Taken: in.Taken.UTC(), AsOf: in.asOf().UTC(), Records: some2(in.Records), Rejected: in.Rejected, Rejections: []jsonRejection{}, Coverage: some2(in.Coverage),
-		Reads: slices.Sorted(slices.Values(some(p.Reads))), Request: p.Request, Filter: p.Filter, Identity: p.Identity, Mapping: p.Mapping, Files: []jsonFile{},
+		Reads: slices.Sorted(slices.Values(some(p.Reads))), Request: p.Request, Filter: p.Filter, Identity: p.Identity, Mapping: p.Mapping, Notes: p.Notes, Files: []jsonFile{},
 	}
 	for _, x := range in.Rejections {
 		out.Rejections = append(out.Rejections, jsonRejection{x.File, x.Line, x.Column, x.Reason})

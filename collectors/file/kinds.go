@@ -209,6 +209,7 @@ func accounts() kind[access.Account] {
 			when("created_at", func(r *R) **time.Time { return &r.CreatedAt }),
 			whenOrNever("last_login_at", func(r *R) **time.Time { return &r.LastLoginAt }, func(r *R) **bool { return &r.NeverLoggedIn }),
 			flag("never_logged_in", func(r *R) **bool { return &r.NeverLoggedIn }),
+			count("login_lag_days", func(r *R) **int64 { return &r.LoginLagDays }),
 			when("interactive_login_at", func(r *R) **time.Time { return &r.InteractiveLoginAt }),
 			when("password_changed_at", func(r *R) **time.Time { return &r.PasswordChangedAt }),
 			when("disabled_at", func(r *R) **time.Time { return &r.DisabledAt }),

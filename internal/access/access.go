@@ -98,6 +98,7 @@ type Account struct {
 
 	CreatedAt          *time.Time
 	LastLoginAt        *time.Time
+	LoginLagDays       *int64 // LastLoginAt may be earlier than the truth by so many days (lastLogonTimestamp: 14)
 	NeverLoggedIn      *bool
 	InteractiveLoginAt *time.Time
 	PasswordChangedAt  *time.Time

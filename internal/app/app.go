@@ -24,6 +24,7 @@ type Options struct {
 	Log     *slog.Logger
 	Own     time.Duration // how long to wait for another command to give an embedded store up, before being served by it
 	Version string
+	Sandbox *policy.Sandbox // where policies are tried; nil: nowhere
 }
 
 // App holds the parts that the configuration names. Each is opened when it is first asked for; Close closes them.
@@ -34,6 +35,7 @@ type App struct {
 
 	state  *state.State
 	pack   *policy.Pack
+	added  []folder // of policies, beside those of lapse.yaml
 	store  *store.Store
 	closes []func() error
 }

@@ -68,6 +68,18 @@ func (a *App) Doctor(ctx context.Context, uids []string) []Check {
 		for _, g := range res.Gaps {
 			out = append(out, Check{"source " + s.UID, false, "gap: " + g.String()})
 		}
+		for _, n := range res.Provenance.Notes {
+			out = append(out, Check{"source " + s.UID, true, "note: " + n})
+		}
+		if d, ok := s.Collector.(collect.Doctor); ok {
+			advice, diagnosed := d.Diagnose(ctx)
+			for _, a := range advice {
+				out = append(out, Check{"source " + s.UID + ": " + a.What, !a.Missing, a.Detail})
+			}
+			if diagnosed != nil && (err == nil || diagnosed.Error() != err.Error()) {
+				note("source "+s.UID, diagnosed, "")
+			}
+		}
 	}
 	return out
 }

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/lapse-audit/lapse/internal/access"
 	"github.com/lapse-audit/lapse/internal/finding"
 	"github.com/lapse-audit/lapse/internal/state"
 	"github.com/lapse-audit/lapse/internal/store"
@@ -170,43 +169,6 @@ func (a *App) Standing(ctx context.Context, run uint64, least finding.Severity) 
 		}
 	}
 	return n, nil
-}
-
-// Explanation says how a finding came about.
-type Explanation struct {
-	Finding     finding.Finding
-	Description string
-	File        string
-	Input       any // the subject as the policy saw it; nil if it isn't kept
-}
-
-// Explain finds what the policy judged.
-func (a *App) Explain(ctx context.Context, prefix string) (Explanation, error) {
-	f, err := a.Finding(ctx, prefix)
-	if err != nil {
-		return Explanation{}, err
-	}
-	e := Explanation{Finding: f}
-	pack, err := a.Pack()
-	if err != nil {
-		return e, err
-	}
-	if p, ok := pack.Policy(f.Policy); ok {
-		e.Description, e.File = p.Description, p.File
-	}
-	run, err := a.run(ctx, 0)
-	if err != nil {
-		return e, err
-	}
-	row, err := a.store.Subject(ctx, run.ID, f.Subject)
-	if errors.Is(err, store.ErrNotFound) {
-		return e, nil
-	}
-	if err != nil {
-		return e, err
-	}
-	e.Input = access.Document(f.Subject.Kind, row)
-	return e, nil
 }
 
 // CheckRefs makes sure that an account and a person are in the last snapshots: a link to a mistyped id would do nothing.

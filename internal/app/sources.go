@@ -1,12 +1,14 @@
 package app
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/lapse-audit/lapse/collectors"
+	"github.com/lapse-audit/lapse/internal/collect"
 	"github.com/lapse-audit/lapse/internal/config"
 	"github.com/lapse-audit/lapse/internal/scan"
 	"github.com/lapse-audit/lapse/internal/spell"
@@ -43,7 +45,7 @@ func (a *App) source(s config.Source) (scan.Source, error) {
 			names = append(names, t.Name)
 			continue
 		}
-		c, err := t.New(s.Decode, collectors.Env{UID: s.UID, Roster: s.Roster, Base: a.Config.Dir, Now: a.Now})
+		c, err := t.New(s.Decode, collectors.Env{UID: s.UID, Roster: s.Roster, Base: a.Config.Dir, Now: a.Now, Secret: a.secret, Private: a.Config.PrivateDir()})
 		if err != nil {
 			return scan.Source{}, a.placed(s, err)
 		}
@@ -51,6 +53,11 @@ func (a *App) source(s config.Source) (scan.Source, error) {
 			EmployeeIDs: s.Links.EmployeeID, Limits: s.Guard, Collector: c}, nil
 	}
 	return scan.Source{}, fmt.Errorf("%s:%d: sources[%s]: unknown type %q: there are %s", a.Config.File, s.Line, s.UID, s.Type, strings.Join(names, ", "))
+}
+
+// secret resolves a reference of a source.
+func (a *App) secret(ctx context.Context, s collect.Secret) (string, error) {
+	return config.Secret{Secret: s}.Resolve(ctx, a.Config.Dir)
 }
 
 // placed puts the source before faults that don't name their own place.

@@ -238,33 +238,5 @@ func printFinding(w io.Writer, a *app.App, f finding.Finding) error {
 }
 
 func newFindingsExplain(g *global) *cobra.Command {
-	return &cobra.Command{
-		Use:   "explain FINDING",
-		Short: "Show what the policy judged: the subject as it saw it, and the rule",
-		Args:  cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			a, err := g.open()
-			if err != nil {
-				return err
-			}
-			defer a.Close()
-			e, err := a.Explain(cmd.Context(), args[0])
-			if err != nil {
-				return err
-			}
-			if g.format == "json" {
-				return printJSON(g.sys.Stdout, map[string]any{"finding": newFindingJSON(e.Finding), "description": e.Description, "file": e.File, "input": e.Input})
-			}
-			if err := printFinding(g.sys.Stdout, a, e.Finding); err != nil {
-				return err
-			}
-			fmt.Fprintf(g.sys.Stdout, "\nThe rule (%s): %s\n", e.File, printable(e.Description))
-			if e.Input == nil {
-				_, err = fmt.Fprintln(g.sys.Stdout, "\nThe subject as it was judged is not kept: it is of an earlier run.")
-				return err
-			}
-			fmt.Fprintln(g.sys.Stdout, "\nThe subject as it was judged:")
-			return printJSON(g.sys.Stdout, e.Input)
-		},
-	}
+	return newExplain(g, "Show what the policy judged: the lines that held, and the subject as it saw it", true)
 }

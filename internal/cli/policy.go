@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,9 +17,9 @@ import (
 func newPolicy(g *global) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "policy",
-		Short: "List and test the policies",
+		Short: "Write, check, test, try and explain policies",
 	}
-	cmd.AddCommand(newPolicyList(g), newPolicyTest(g))
+	cmd.AddCommand(newPolicyList(g), newPolicyNew(g), newPolicyFields(g), newPolicyCheck(g), newPolicyTest(g), newPolicyTry(g), newPolicyBacktest(g), newPolicyExplain(g), newPolicyRecord(g), newPolicyBench(g), newPolicyDocs(g))
 	return cmd
 }
 
@@ -76,11 +75,12 @@ type policyJSON struct {
 	Exempt      []string         `json:"exempt,omitempty"`
 	Needs       []string         `json:"needs,omitempty"`
 	File        string           `json:"file"`
+	Data        string           `json:"data,omitempty"`
 }
 
 func newPolicyJSON(p policy.Policy) policyJSON {
 	out := policyJSON{ID: p.ID, Title: p.Title, Description: p.Description, Enabled: p.Enabled, Subject: string(p.Subject), Severity: p.Severity,
-		Action: p.Action, Assignee: p.Assignee, Controls: p.Controls, Params: p.Params, Exempt: p.Exempt, File: p.File}
+		Action: p.Action, Assignee: p.Assignee, Controls: p.Controls, Params: p.Params, Exempt: p.Exempt, File: p.File, Data: p.Table}
 	for _, n := range p.Needs {
 		out.Needs = append(out.Needs, n.String())
 	}
@@ -92,40 +92,50 @@ func newPolicyTest(g *global) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "test [FOLDER...]",
 		Short: "Run the policies' tests, with the lines that they reach",
-		Long: `Run the tests beside the policies (rules that begin with test_ in *_test.rego), those built in, those of lapse.yaml and
-those in the folders named. A failed test shows the expression that did not hold.`,
+		Long: `Run the tests beside the policies (rules that begin with test_ in *_test.rego): those built in and
+those of lapse.yaml; or only those in the folders named. A failed test shows the line that did not hold, and what the two
+sides of a comparison don't have in common: - what the right side wants, + what the left side is.`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error { return o.run(cmd, args) },
 	}
+	cmd.Flags().BoolVar(&o.apart, "apart", false, "this is the process of its own")
+	_ = cmd.Flags().MarkHidden("apart") // it is there
 	cmd.Flags().StringVar(&o.only, "run", "", "regular expression of the tests to run, over package and name")
 	cmd.Flags().BoolVar(&o.each, "each", false, "print what passes too")
+	cmd.Flags().Float64Var(&o.coverage, "coverage", 0, "exit 1 unless the tests reach so many percent of each policy's lines")
 	return cmd
 }
 
 type policyTestOptions struct {
 	*global
-	only string
-	each bool
+	only     string
+	each     bool
+	coverage float64
+	apart    bool // this process runs nothing but the tests
 }
 
 func (o *policyTestOptions) run(cmd *cobra.Command, folders []string) error {
+	if o.sys.Program != "" && !o.apart {
+		return o.testApart(cmd.Context(), append(slices.Clone(o.sys.Args), "--apart"))
+	}
 	a, err := o.openOrDefault()
 	if err != nil {
 		return err
 	}
 	defer a.Close()
-	for _, f := range folders {
-		abs, err := filepath.Abs(f)
-		if err != nil {
-			return err
-		}
-		a.Config.Policies.Folders = append(a.Config.Policies.Folders, abs)
+	below, err := a.AddPolicies(folders)
+	if err != nil {
+		return err
 	}
 	pack, err := a.Pack()
 	if err != nil {
 		return err
 	}
-	r, err := policy.Test(cmd.Context(), pack, o.sys.Stdout, policy.TestOptions{Run: o.only, Verbose: o.each})
+	opts := policy.TestOptions{Run: o.only, Verbose: o.each, Below: below}
+	if o.apart {
+		opts.Begin = func(test string) { fmt.Fprintln(o.sys.Stderr, testMark+test) }
+	}
+	r, err := policy.Test(cmd.Context(), pack, o.sys.Stdout, opts)
 	if err != nil {
 		return err
 	}
@@ -134,20 +144,36 @@ func (o *policyTestOptions) run(cmd *cobra.Command, folders []string) error {
 	} else {
 		err = printPolicyTest(o.sys.Stdout, r)
 	}
-	if err == nil && !r.OK() {
+	if err != nil {
+		return err
+	}
+	low := o.low(r)
+	for _, c := range low {
+		fmt.Fprintf(o.sys.Stderr, "lapse: the tests of %s reach %.1f%% of its lines, less than %v%%: test lines %s\n", c.File, c.Percent, o.coverage, lineNumbers(c.Missed))
+	}
+	if !r.OK() || len(low) > 0 {
 		return exit{exitError}
 	}
-	return err
+	return nil
+}
+
+// low lists the files whose tests reach too little.
+func (o *policyTestOptions) low(r policy.TestReport) []policy.FileCoverage {
+	return slices.DeleteFunc(slices.Clone(r.Coverage), func(c policy.FileCoverage) bool { return c.Percent >= o.coverage })
+}
+
+func lineNumbers(lines []int) string {
+	out := make([]string, len(lines))
+	for i, n := range lines {
+		out[i] = strconv.Itoa(n)
+	}
+	return strings.Join(out, " ")
 }
 
 func printPolicyTest(w io.Writer, r policy.TestReport) error {
 	l := list{columns: []string{"policy", "coverage", "lines not reached"}}
 	for _, c := range r.Coverage {
-		missed := make([]string, len(c.Missed))
-		for i, line := range c.Missed {
-			missed[i] = strconv.Itoa(line)
-		}
-		l.add(nil, c.File, fmt.Sprintf("%.1f%%", c.Percent), strings.Join(missed, " "))
+		l.add(nil, c.File, fmt.Sprintf("%.1f%%", c.Percent), lineNumbers(c.Missed))
 	}
 	if err := l.print(w, "table", "There is no policy."); err != nil {
 		return err

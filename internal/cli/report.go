@@ -14,6 +14,7 @@ import (
 func newReport(g *global) *cobra.Command {
 	var run uint64
 	var dir string
+	var controls bool
 	cmd := &cobra.Command{
 		Use:   "report",
 		Short: "Write the report of a run: one HTML page, JSON, CSV, and a summary to the terminal",
@@ -26,6 +27,9 @@ func newReport(g *global) *cobra.Command {
 			r, err := a.Report(cmd.Context(), run)
 			if err != nil {
 				return err
+			}
+			if controls {
+				return g.printControls(r)
 			}
 			switch g.format {
 			case "json":
@@ -43,6 +47,7 @@ func newReport(g *global) *cobra.Command {
 		},
 	}
 	cmd.Flags().Uint64Var(&run, "run", 0, "of this run (default: the last one)")
+	cmd.Flags().BoolVar(&controls, "controls", false, "only the controls of the frameworks, with the rules that evidence them and what these judged")
 	cmd.Flags().StringVar(&dir, "dir", "", "folder for the files (default: report.dir of lapse.yaml)")
 	return cmd
 }

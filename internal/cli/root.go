@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -36,6 +37,7 @@ type System struct {
 	Stdout, Stderr io.Writer
 	LookupEnv      func(string) (string, bool)
 	Version        string
+	Program        string // path of the program itself, to run policies in a process of their own; "": in this one
 }
 
 // exit ends a command with a code other than 1, after what it has to say was said.
@@ -71,6 +73,13 @@ func Run(ctx context.Context, sys System) int {
 	return exitError
 }
 
+// formatsKey annotates a command that prints in other formats than the usual ones: their names.
+const formatsKey = "formats"
+
+func formats(names ...string) map[string]string {
+	return map[string]string{formatsKey: strings.Join(names, " ")}
+}
+
 // global holds the flags that every command has.
 type global struct {
 	sys     *System
@@ -103,16 +112,19 @@ Start with 'lapse demo' for a made-up company, or 'lapse init' for your own expo
 	f.StringVar(&g.at, "at", "", "the run's clock instead of now: 2026-11-23, or with a time, or RFC 3339")
 	f.BoolVarP(&g.verbose, "verbose", "v", false, "log details to stderr")
 	f.BoolVarP(&g.quiet, "quiet", "q", false, "log only warnings and errors")
-	root.PersistentPreRunE = func(*cobra.Command, []string) error {
-		switch g.format {
-		case "table", "json", "csv":
-			return nil
+	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
+		formats := []string{"table", "json", "csv"}
+		if own := cmd.Annotations[formatsKey]; own != "" {
+			formats = strings.Fields(own)
 		}
-		return usagef("--format %q: want table, json or csv", g.format)
+		if !slices.Contains(formats, g.format) {
+			return usagef("--format %q: want %s or %s", g.format, strings.Join(formats[:len(formats)-1], ", "), formats[len(formats)-1])
+		}
+		return nil
 	}
 	root.AddCommand(
-		newDemo(g), newInit(g), newDoctor(g), newCollect(g), newScan(g), newFindings(g), newPolicy(g), newReport(g),
-		newExcept(g), newLink(g), newStore(g), newLedger(g), newVersion(g),
+		newDemo(g), newInit(g), newDoctor(g), newCollect(g), newScan(g), newSource(g), newFindings(g), newPolicy(g), newReport(g),
+		newExcept(g), newLink(g), newStore(g), newLedger(g), newVersion(g), newTrial(g),
 	)
 	for _, c := range root.Commands() {
 		strictArgs(c)
@@ -185,7 +197,7 @@ func (g *global) openConfig(c *config.Config) (*app.App, error) {
 		return nil, err
 	}
 	library, _ := g.sys.LookupEnv("LAPSE_LIBCHDB")
-	return app.New(c, app.Options{Now: now, Library: library, Log: g.logger(), Version: g.sys.Version}), nil
+	return app.New(c, app.Options{Now: now, Library: library, Log: g.logger(), Version: g.sys.Version, Sandbox: g.sandbox()}), nil
 }
 
 // clock is the run's clock: --at, or the time it is.

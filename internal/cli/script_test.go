@@ -1,7 +1,11 @@
 package cli_test
 
 import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"log"
@@ -25,8 +29,12 @@ func TestMain(m *testing.M) {
 		"lapse": func() {
 			ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 			defer stop()
+			program, err := os.Executable()
+			if err != nil {
+				log.Fatal(err)
+			}
 			os.Exit(cli.Run(ctx, cli.System{
-				Args: os.Args[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, LookupEnv: os.LookupEnv, Version: "test",
+				Args: os.Args[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, LookupEnv: os.LookupEnv, Version: "test", Program: program,
 			}))
 		},
 	})
@@ -50,7 +58,8 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits,
+			"exits":  exits,
+			"bundle": makeBundle,
 			"forge": func(ts *testscript.TestScript, _ bool, args []string) {
 				text := ts.ReadFile(args[0])
 				ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(strings.Replace(text, "hand-over", "hand_over", 1)), 0o600))
@@ -77,6 +86,19 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	if want := args[0]; want != string(rune('0'+code)) {
 		ts.Fatalf("exit code %d, want %s", code, want)
 	}
+}
+
+// makeBundle packs a folder: bundle FILE.tar.gz FOLDER.
+func makeBundle(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: bundle FILE FOLDER")
+	}
+	var b bytes.Buffer
+	gz := gzip.NewWriter(&b)
+	w := tar.NewWriter(gz)
+	ts.Check(w.AddFS(os.DirFS(ts.MkAbs(args[1]))))
+	ts.Check(errors.Join(w.Close(), gz.Close()))
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), b.Bytes(), 0o600))
 }
 
 // makeRoster writes a roster of N people, p0 to pN-1, of whom every third has left: mkhr N FILE.

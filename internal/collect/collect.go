@@ -48,6 +48,8 @@ type Provenance struct {
 	// Coverage names the signals that the collector knows to be whole or missing. For all others it is measured from the
 	// records.
 	Coverage map[string]access.Coverage
+	// Notes say in sentences what could not be known and why, and what is to be known of how the source was read.
+	Notes []string
 	// Reads names the kinds of record the source gives at all: "grants" absent means unread, not none.
 	Reads []string
 }

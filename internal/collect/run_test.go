@@ -238,8 +238,12 @@ func TestCoverage(t *testing.T) {
 	records := []access.Record{
 		access.Account{ID: "1", Kind: access.KindHuman, Enabled: flag(true), Email: "a@x", LastLoginAt: ago(1), MFA: flag(false)},
 		access.Account{ID: "2", Kind: access.KindService, Enabled: flag(false), OwnerID: "7", NeverLoggedIn: flag(true)},
+		access.Account{ID: "4", Kind: access.KindService, Enabled: flag(true), OwnerID: "7", LastLoginAt: ago(1), InteractiveLoginAt: ago(1)},
+		access.Account{ID: "5", Kind: access.KindGuest, Enabled: flag(true), Email: "g@x", LastLoginAt: ago(1), MFA: flag(true), Sponsor: "8"},
+		access.Entitlement{ID: "e", Privileged: flag(false)},
 		access.Account{ID: "3", Kind: access.KindShared, Enabled: flag(true), NeverLoggedIn: flag(false)},
 		access.Grant{HolderKind: access.HolderAccount, HolderID: "1", EntitlementID: "e"},
+		access.Grant{HolderKind: access.HolderAccount, HolderID: "3", EntitlementID: "e", Approved: flag(true)},
 		access.Seat{AccountID: "1", SKU: "s"},
 		access.Usage{AccountID: "1", SKU: "s", LastUsedAt: ago(3)},
 		access.Usage{AccountID: "3", LastUsedAt: ago(3)},
@@ -254,7 +258,8 @@ func TestCoverage(t *testing.T) {
 	}
 	want := map[string]access.Coverage{
 		"enabled": "full", "kind": "full", "email": "full", "last_login": "partial", "created": "none", "password": "none",
-		"mfa": "full", "privileged": "full", "owner": "partial", "employee_id": "none", "grants": "full", "seats": "full", "last_used": "full",
+		"mfa": "full", "privileged": "full", "owner": "partial", "employee_id": "none", "interactive_login": "partial", "sponsor": "full",
+		"expiry": "none", "approved": "partial", "reviewed": "none", "entitlement_privileged": "full", "grants": "full", "seats": "full", "last_used": "full",
 	}
 	if d := cmp.Diff(want, res.Provenance.Coverage); d != "" {
 		t.Errorf("-want +got\n%s", d)

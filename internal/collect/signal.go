@@ -70,7 +70,16 @@ func (s *signals) add(r access.Record) {
 		s.count("password", r.PasswordChangedAt != nil, true)
 		s.count("mfa", r.MFA != nil, person)
 		s.count("privileged", r.Privileged != nil, true)
+		outside := r.Kind == access.KindGuest || truth(r.External)
+		s.count("sponsor", r.Sponsor != "", outside)
+		s.count("expiry", r.ExpiresAt != nil, outside)
+		s.count("interactive_login", r.InteractiveLoginAt != nil, r.Kind == access.KindService)
 		s.count("owner", r.OwnerID != "", r.Kind == access.KindService || r.Kind == access.KindShared)
+	case access.Entitlement:
+		s.count("entitlement_privileged", r.Privileged != nil, true)
+		s.count("reviewed", r.ReviewedAt != nil, true)
+	case access.Grant:
+		s.count("approved", r.Approved != nil, r.HolderKind == access.HolderAccount)
 	case access.Seat:
 		s.count("last_used", r.LastUsedAt != nil || truth(r.NeverUsed), true)
 	case access.Usage:

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -16,7 +17,11 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/lapse-audit/lapse/internal/collect"
+	"github.com/lapse-audit/lapse/internal/strict"
 )
+
+// Error is a fault in lapse.yaml, with its place.
+type Error = strict.Error
 
 // Config is lapse.yaml. Relative paths in it are relative to Dir.
 type Config struct {
@@ -56,7 +61,7 @@ func (s *Store) UnmarshalYAML(n *yaml.Node) error {
 		return nil
 	}
 	type plain Store
-	return decode("", n, "store", (*plain)(s))
+	return strict.Decode("", n, "store", (*plain)(s))
 }
 
 // State says where decisions are kept.
@@ -72,7 +77,7 @@ func (s *State) UnmarshalYAML(n *yaml.Node) error {
 		return nil
 	}
 	type plain State
-	return decode("", n, "state", (*plain)(s))
+	return strict.Decode("", n, "state", (*plain)(s))
 }
 
 // Retention says how long facts are kept.
@@ -91,14 +96,74 @@ type Scan struct {
 
 // Policies chooses and adjusts rules.
 type Policies struct {
+	Profile Profile         `yaml:"profile"`
 	Folders []string        `yaml:"folders"`
+	Bundles []Bundle        `yaml:"bundles"`
 	Enable  []string        `yaml:"enable"`
 	Disable []string        `yaml:"disable"`
 	Rules   map[string]Rule `yaml:"rules"`
 }
 
-// Rule overrides the METADATA of one policy.
+// Profile is the name of a set of rules and thresholds, with its place.
+type Profile struct {
+	Name         string
+	Line, Column int
+}
+
+// UnmarshalYAML takes the name.
+func (p *Profile) UnmarshalYAML(n *yaml.Node) error {
+	p.Line, p.Column = n.Line, n.Column
+	return n.Decode(&p.Name)
+}
+
+// Bundle is a .tar.gz of policies, as OPA makes them.
+type Bundle struct {
+	Path      string `yaml:"path"`
+	Key       string `yaml:"key"`       // PEM file: the public key of whoever signs it
+	Algorithm string `yaml:"algorithm"` // of the signature; RS256 by default
+	Scope     string `yaml:"scope"`     // that the signature is for
+	Unsigned  bool   `yaml:"unsigned"`  // it is taken as it is
+
+	Line int `yaml:"-"`
+}
+
+// UnmarshalYAML notes the place.
+func (b *Bundle) UnmarshalYAML(n *yaml.Node) error {
+	type plain Bundle
+	b.Line = n.Line
+	return strict.Decode("", n, "policies.bundles", (*plain)(b))
+}
+
+// bundleAlgorithms are those of a signature by a key pair, as JWS names them.
+var bundleAlgorithms = []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}
+
+func (b *Bundle) validate(fail func(line int, format string, args ...any)) {
+	switch {
+	case b.Path == "":
+		fail(b.Line, "policies.bundles: path is missing: name a .tar.gz")
+	case b.Key == "" && !b.Unsigned:
+		fail(b.Line, "policies.bundles: %s: key is missing: name the PEM file of the public key that it is signed with, or write unsigned: true", b.Path)
+	case b.Key != "" && b.Unsigned:
+		fail(b.Line, "policies.bundles: %s: it has a key and is unsigned: keep one of them", b.Path)
+	}
+	if b.Algorithm != "" && !slices.Contains(bundleAlgorithms, b.Algorithm) {
+		fail(b.Line, "policies.bundles: %s: algorithm %q: want one of %s", b.Path, b.Algorithm, strings.Join(bundleAlgorithms, ", "))
+	}
+}
+
+// Rule overrides the METADATA of one policy, for all sources or for some.
 type Rule struct {
+	Enabled  *bool                 `yaml:"enabled"`
+	Severity string                `yaml:"severity"`
+	Action   string                `yaml:"action"`
+	Assignee string                `yaml:"assignee"`
+	Params   map[string]any        `yaml:"params"`
+	Data     string                `yaml:"data"`    // a file in the place of the table that comes with the rule
+	Sources  map[string]SourceRule `yaml:"sources"` // by uid, over what stands above
+}
+
+// SourceRule overrides one policy for the subjects of one source.
+type SourceRule struct {
 	Enabled  *bool          `yaml:"enabled"`
 	Severity string         `yaml:"severity"`
 	Action   string         `yaml:"action"`
@@ -137,7 +202,7 @@ type Report struct {
 
 // Decode reads the part of the section that the source's type owns into v, strictly.
 func (s *Source) Decode(v any) error {
-	return decode(s.file, &s.section, fmt.Sprintf("sources[%s]", s.UID), v)
+	return strict.Decode(s.file, &s.section, fmt.Sprintf("sources[%s]", s.UID), v)
 }
 
 // common are the keys that every source has.
@@ -160,7 +225,7 @@ func (s *Source) UnmarshalYAML(n *yaml.Node) error {
 		to.Content = append(to.Content, n.Content[i], n.Content[i+1])
 	}
 	s.Line = n.Line
-	return decode("", &shared, "", (*plain)(s))
+	return strict.Decode("", &shared, "", (*plain)(s))
 }
 
 // Size is a number of bytes: 512MiB, 4GiB, 2GB.
@@ -227,15 +292,15 @@ func Parse(file, dir string, data []byte) (*Config, error) {
 	if err := dec.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("%s: more than one YAML document: keep one", file)
 	}
-	if err := decode(file, doc.Content[0], "", &c); err != nil {
-		return nil, named(file, err)
+	if err := strict.Decode(file, doc.Content[0], "", &c); err != nil {
+		return nil, err
 	}
 	var errs []error
 	for i := range c.Sources {
 		src := &c.Sources[i]
 		src.file, src.Guard = file, c.Guard
 		if !src.Limits.IsZero() {
-			errs = append(errs, decode(file, &src.Limits, fmt.Sprintf("sources[%s].guard", src.UID), &src.Guard))
+			errs = append(errs, strict.Decode(file, &src.Limits, fmt.Sprintf("sources[%s].guard", src.UID), &src.Guard))
 			if err := src.Guard.Validate(); err != nil {
 				errs = append(errs, &Error{File: file, Line: src.Limits.Line, Column: src.Limits.Column, Path: fmt.Sprintf("sources[%s].guard", src.UID), Reason: err.Error()})
 			}
@@ -245,22 +310,6 @@ func Parse(file, dir string, data []byte) (*Config, error) {
 		}
 	}
 	return &c, errors.Join(append(errs, c.validate())...)
-}
-
-// named sets the file in errors of sections that were read without knowing it.
-func named(file string, err error) error {
-	if many, ok := err.(interface{ Unwrap() []error }); ok {
-		var out []error
-		for _, e := range many.Unwrap() {
-			out = append(out, named(file, e))
-		}
-		return errors.Join(out...)
-	}
-	var place *Error
-	if errors.As(err, &place) && place.File == "" {
-		place.File = file
-	}
-	return err
 }
 
 var uidForm = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`)
@@ -279,6 +328,9 @@ func (c *Config) validate() error {
 	}
 	if err := c.Guard.Validate(); err != nil {
 		fail(1, "guard: %v", err)
+	}
+	for i := range c.Policies.Bundles {
+		c.Policies.Bundles[i].validate(fail)
 	}
 	seen := map[string]int{}
 	rosters := map[string]bool{}
@@ -328,6 +380,14 @@ func (c *Config) StateURL() string {
 		return filepath.Join(dir, "state.db")
 	}
 	return c.Path("lapse-state.db")
+}
+
+// PrivateDir is where collectors keep what they need between two reads: within the embedded store, else beside the file.
+func (c *Config) PrivateDir() string {
+	if dir, ok := strings.CutPrefix(c.StoreURL(), "embedded:"); ok {
+		return filepath.Join(dir, "collect")
+	}
+	return c.Path("lapse-collect")
 }
 
 func resolvePath(base, p string) string {

@@ -3,50 +3,19 @@ package config
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"os"
 	"os/exec"
 	"strings"
 
-	"go.yaml.in/yaml/v3"
+	"github.com/lapse-audit/lapse/internal/collect"
 )
 
-// Secret refers to a secret: env:NAME, file:PATH or exec:COMMAND. The secret itself never stands in a file of
-// configuration, and neither the reference nor the secret is ever printed.
-type Secret struct{ ref string }
-
-// IsSet reports whether there is a reference.
-func (s Secret) IsSet() bool { return s.ref != "" }
-
-func (s Secret) String() string {
-	if s.ref == "" {
-		return ""
-	}
-	return "<secret>"
-}
-
-// GoString keeps %#v from printing the reference.
-func (s Secret) GoString() string { return s.String() }
-
-// LogValue keeps slog from printing the reference.
-func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
-
-// MarshalYAML writes <secret>.
-func (s Secret) MarshalYAML() (any, error) { return s.String(), nil }
-
-// UnmarshalYAML accepts only references.
-func (s *Secret) UnmarshalYAML(n *yaml.Node) error {
-	kind, rest, ok := strings.Cut(n.Value, ":")
-	if n.Kind != yaml.ScalarNode || !ok || rest == "" || kind != "env" && kind != "file" && kind != "exec" {
-		return fmt.Errorf("a secret is only referred to: write env:NAME, file:PATH or exec:COMMAND")
-	}
-	s.ref = n.Value
-	return nil
-}
+// Secret is a reference that can be resolved: only here are the environment read and commands run for one.
+type Secret struct{ collect.Secret }
 
 // Resolve fetches the secret. A trailing newline is cut off. Relative files are relative to base.
 func (s Secret) Resolve(ctx context.Context, base string) (string, error) {
-	kind, rest, _ := strings.Cut(s.ref, ":")
+	kind, rest, _ := strings.Cut(s.Reference(), ":")
 	switch kind {
 	case "":
 		return "", nil

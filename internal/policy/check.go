@@ -10,15 +10,20 @@ import (
 )
 
 // findingKeys are what a finding object may hold.
-var findingKeys = []string{"message", "key", "evidence", "cost_month", "currency"}
+var findingKeys = []string{"message", "key", "evidence", "cost_month", "currency", "severity"}
 
 // calls reports forbidden builtins.
 func (l *loader) calls(m *module) {
 	eachCall(m.ast, func(name string, _ []*ast.Term, loc *ast.Location) {
 		if forbiddenBuiltin(name) {
 			cure := "a policy judges its input only, and the same tomorrow; put the fact into the source's records or into params"
-			if name == "print" || name == "trace" {
+			switch name {
+			case "print", "trace":
 				cure = "print in a _test.rego file, or use `lapse policy explain`"
+			case "strings.render_template":
+				cure = "nothing stops a template that does not end; write sprintf"
+			case "graph.reachable_paths":
+				cure = "nothing stops it where there are very many paths; take the path of a grant"
 			}
 			l.faultAt(loc, "%s is not allowed: %s", name, cure)
 		}
@@ -197,6 +202,9 @@ func (l *loader) findingObject(o ast.Object, loc *ast.Location) {
 			return
 		}
 		message = message || name == "message"
+		if s, ok := v.Value.(ast.String); ok && name == "severity" {
+			l.oneOf(loc.File, loc.Row, "severity", string(s), severities)
+		}
 		if !slices.Contains(findingKeys, string(name)) {
 			l.faultAt(k.Location, "a finding has no key %s%s", string(name), didYouMean(string(name), findingKeys))
 		}
@@ -219,6 +227,8 @@ func (l *loader) references(c *ast.Compiler, p *Policy) {
 			switch {
 			case len(ref) > 1 && ref[1].Equal(ast.StringTerm("params")):
 				l.param(ref, loc, p, library, params)
+			case len(ref) > 1 && ref[1].Equal(ast.StringTerm("tables")):
+				l.tableRef(ref, loc, p, library)
 			case len(ref) > 2 && ref[1].Equal(ast.StringTerm(rootPackage)):
 				if len(c.GetRules(ref)) == 0 {
 					l.faultAt(loc, "%s is not defined%s", ref, l.nearestRule(c, ref))

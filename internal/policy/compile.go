@@ -15,7 +15,8 @@ import (
 
 // forbidden are the builtins by which a verdict could depend on something else than the subject, or that leave the
 // process. An entry that ends in a dot stands for all that begin so.
-var forbidden = []string{"http.", "io.jwt.", "net.", "opa.", "rand.", "rego.", "uuid.", "print", "trace"}
+var forbidden = []string{"http.", "io.jwt.", "net.", "opa.", "rand.", "rego.", "uuid.", "providers.", "crypto.x509.", "print", "trace",
+	"strings.render_template", "graph.reachable_paths"} // the last two can take any time, and nothing stops them
 
 func forbiddenBuiltin(name string) bool {
 	return slices.ContainsFunc(forbidden, func(f string) bool {
@@ -54,21 +55,25 @@ func copies(lists ...[]*module) map[string]*ast.Module {
 	return out
 }
 
-// check finds the faults of a policy's code: by a look at the code as it is written, then by compiling it, together with
+// code finds the faults of a policy's code: by a look at the code as it is written, then by compiling it, together with
 // the library, against the schema of its subject.
-func (l *loader) check(p *Policy, library []*module) {
+func (l *loader) code(p *Policy, library []*module) {
 	modules := slices.Concat(p.modules, library)
 	before := len(l.faults)
 	for _, m := range modules {
+		l.check = "forbidden-builtin"
 		l.calls(m)
+		l.check = "schema"
 		l.literals(m, p.Subject)
 	}
+	l.check = "findings"
 	l.findings(p)
 	calls := len(l.faults) > before
 
 	c := newCompiler(p.Subject)
 	c.Compile(copies(p.modules, library))
 	reached := reach(c, p.Package)
+	p.code = codeOf(modules, reached)
 	for _, e := range c.Errors {
 		if c.Graph != nil && e.Code == ast.TypeErr && inUnreached(e.Location, library, reached) {
 			continue // a part of the library made for another subject
@@ -76,10 +81,16 @@ func (l *loader) check(p *Policy, library []*module) {
 		if strings.HasPrefix(e.Message, "undefined function") && (calls && l.hasFaultAt(e.Location) || c.Graph != nil && strings.Contains(e.Message, " data.")) {
 			continue // told better elsewhere
 		}
+		l.check = "compile"
+		if e.Code == ast.TypeErr {
+			l.check = "schema"
+		}
 		l.faultAt(e.Location, "%s", l.explain(e, p))
 	}
 	if c.Graph != nil {
+		l.check = "reference"
 		l.references(c, p)
+		l.check = "schema"
 		l.functions(c, p)
 	}
 }
@@ -196,13 +207,10 @@ func inUnreached(loc *ast.Location, library []*module, reached map[place]bool) b
 	return false
 }
 
-// hash covers everything by which the rule judges: see Policy.Hash.
-func hash(p *Policy, library []*module) string {
-	c := newCompiler("")
-	c.Compile(copies(p.modules, library))
-	reached := reach(c, p.Package)
+// codeOf lists the rules that were reached, without comments and layout, in an order of their own.
+func codeOf(modules []*module, reached map[place]bool) []string {
 	var code []string
-	for _, m := range slices.Concat(p.modules, library) {
+	for _, m := range modules {
 		for _, r := range m.ast.Rules {
 			if reached[placeOf(r.Location)] {
 				code = append(code, m.pkg+" "+r.String())
@@ -210,9 +218,22 @@ func hash(p *Policy, library []*module) string {
 		}
 	}
 	slices.Sort(code)
-	doc, err := json.Marshal(map[string]any{"id": p.ID, "subject": p.Subject, "params": p.Params, "scope": p.Scope, "needs": p.Needs, "exempt": p.Exempt, "code": code})
+	return code
+}
+
+// hash covers everything by which the rule judges: see Policy.Hash.
+func hash(p *Policy) string {
+	judged := map[string]any{"id": p.ID, "subject": p.Subject, "params": p.Params, "scope": p.Scope, "needs": p.Needs, "exempt": p.Exempt, "code": p.code, "table": p.tableContent()}
+	if len(p.sources) > 0 {
+		sources := map[string]any{}
+		for uid, s := range p.sources {
+			sources[uid] = map[string]any{"enabled": s.Enabled, "params": s.Params}
+		}
+		judged["sources"], judged["off"] = sources, p.off
+	}
+	doc, err := json.Marshal(judged)
 	if err != nil {
-		panic(fmt.Sprintf("policy: hash of %s: %v", p.ID, err)) // params hold JSON values only
+		panic(fmt.Sprintf("policy: hash of %s: %v", p.ID, err)) // params and tables hold JSON values only
 	}
 	sum := sha256.Sum256(doc)
 	return hex.EncodeToString(sum[:])

@@ -24,34 +24,51 @@ type EngineOptions struct {
 	Time   time.Time // the run's clock: input.run.time and time.now_ns()
 	RunID  int64     // input.run.id
 	Budget time.Duration
+	Memory int64 // bytes that evaluations may add to the heap; 0: 512 MiB
+	// Only names the policies to evaluate, enabled or not; nil: all that are enabled.
+	Only []string
 	// Unindexed evaluates without OPA's rule index. It is slower and there to check the index against.
 	Unindexed bool
+}
+
+func (o EngineOptions) evaluates(p *Policy) bool {
+	if o.Only != nil {
+		return slices.Contains(o.Only, p.ID)
+	}
+	return p.Enabled
 }
 
 // defaultBudget is the time that the evaluation of one subject may take.
 const defaultBudget = time.Second
 
-// Engine evaluates all enabled policies of a pack over subjects. A policy that fails on a subject (a builtin error, a
-// conflict, no end within the budget, a finding of the wrong shape, a finding that its METADATA rules out) is not
-// evaluated any further; the others go on. Its tallies and Failures say why, and what it yielded before is to be
+// Engine evaluates policies of a pack over subjects: all enabled ones, or those named. A policy that fails on a subject (a
+// builtin error, a conflict, no end within the budget of time or memory, a finding of the wrong shape, a finding that its
+// METADATA rules out) is not evaluated any further; the others go on. Its tallies and Failures say why, and what it yielded before is to be
 // disregarded.
 //
 // An Engine may be used from several goroutines, each with an Evaluator of its own.
 type Engine struct {
 	options EngineOptions
 	run     *ast.Term
-	store   storage.Store
-	txn     storage.Transaction
-	lanes   map[access.SubjectKind]*lane
+	lanes   map[laneKey]*lane
+	heap    *heap
 
 	mu         sync.Mutex
 	failures   map[string]error // by policy id
 	evaluators []*Evaluator
 }
 
-// lane is what one kind of subject is evaluated with.
+// laneKey is a kind of subject, and the source whose subjects have policies set otherwise than those of the rest: "".
+type laneKey struct {
+	kind   access.SubjectKind
+	source string
+}
+
+// lane is what the subjects of one kind are evaluated with.
 type lane struct {
 	kind     access.SubjectKind
+	store    storage.Store // of the parameters
+	txn      storage.Transaction
 	rules    []*rule
 	compiler *ast.Compiler
 	columns  *columns
@@ -81,61 +98,122 @@ type query struct {
 
 // NewEngine compiles the enabled policies of a pack.
 func NewEngine(ctx context.Context, pack *Pack, options EngineOptions) (*Engine, error) {
+	capBuiltins()
 	if options.Budget == 0 {
 		options.Budget = defaultBudget
 	}
 	options.Time = options.Time.UTC()
 	e := &Engine{
 		options:  options,
-		lanes:    map[access.SubjectKind]*lane{},
+		lanes:    map[laneKey]*lane{},
 		failures: map[string]error{},
 		run: ast.ObjectTerm(
 			[2]*ast.Term{ast.StringTerm("id"), ast.NewTerm(ast.Number(fmt.Sprint(options.RunID)))},
 			[2]*ast.Term{ast.StringTerm("time"), ast.StringTerm(options.Time.Format(time.RFC3339))}),
 	}
-	params := map[string]any{}
-	for _, p := range pack.policies {
-		params[p.ID] = maps.Clone(p.Params)
-	}
-	e.store = inmem.NewFromObjectWithOpts(map[string]any{"params": params}, inmem.OptReturnASTValuesOnRead(true))
-	var err error
-	if e.txn, err = e.store.NewTransaction(ctx); err != nil {
-		return nil, fmt.Errorf("policy parameters: %w", err)
-	}
 	for _, kind := range access.SubjectKinds() {
-		l := &lane{kind: kind, columns: newColumns(kind)}
-		modules := slices.Clone(pack.library)
+		sources := map[string]bool{"": true}
 		for _, p := range pack.policies {
-			if !p.Enabled || p.Subject != kind {
-				continue
+			if p.Subject == kind {
+				for uid := range p.sources {
+					sources[uid] = true
+				}
 			}
-			category, _, _ := strings.Cut(p.ID, "-")
-			l.rules = append(l.rules, &rule{Policy: p, index: len(l.rules), category: category, applies: newApplicability(p, l.columns)})
-			modules = append(modules, p.modules...)
 		}
-		if len(l.rules) == 0 {
-			continue
+		for _, source := range keys(sources) {
+			l, err := e.newLane(ctx, pack, laneKey{kind, source})
+			if err != nil {
+				return nil, err
+			}
+			if l != nil {
+				e.lanes[laneKey{kind, source}] = l
+			}
 		}
-		l.reads = reads(l.columns.schema.Root, modules)
-		l.identity = newIdentity(kind, l.columns)
-		l.compiler = newCompiler("")
-		if l.compiler.Compile(copies(modules)); l.compiler.Failed() {
-			return nil, fmt.Errorf("compile policies of subject %s: %w", kind, l.compiler.Errors)
-		}
-		if err := e.regroup(ctx, l); err != nil {
-			return nil, err
-		}
-		e.lanes[kind] = l
 	}
+	e.heap = newHeap(options.Memory)
 	return e, nil
 }
 
-// Close ends the engine's transaction. No Evaluator may be used after it.
-func (e *Engine) Close(ctx context.Context) { e.store.Abort(ctx, e.txn) }
+// newLane compiles the policies of a lane; nil if there are none.
+func (e *Engine) newLane(ctx context.Context, pack *Pack, key laneKey) (*lane, error) {
+	l := &lane{kind: key.kind, columns: newColumns(key.kind)}
+	modules := slices.Clone(pack.library)
+	params := map[string]any{}
+	for _, p := range pack.policies {
+		if variant := p.sources[key.source]; variant != nil {
+			if !variant.Enabled && p.Enabled { // for this source alone
+				continue
+			}
+			p = variant
+		} else if p.off {
+			continue
+		}
+		params[p.ID] = maps.Clone(p.Params)
+		if p.Subject != key.kind || !e.options.evaluates(p) {
+			continue
+		}
+		category, _, _ := strings.Cut(p.ID, "-")
+		l.rules = append(l.rules, &rule{Policy: p, index: len(l.rules), category: category, applies: newApplicability(p, l.columns)})
+		modules = append(modules, p.modules...)
+	}
+	if len(l.rules) == 0 && key.source == "" {
+		return nil, nil
+	}
+	l.store = inmem.NewFromObjectWithOpts(map[string]any{"params": params, "tables": tablesOf(pack.policies, false)}, inmem.OptReturnASTValuesOnRead(true))
+	var err error
+	if l.txn, err = l.store.NewTransaction(ctx); err != nil {
+		return nil, fmt.Errorf("policy parameters: %w", err)
+	}
+	l.reads = reads(l.columns.schema.Root, modules)
+	l.identity = newIdentity(key.kind, l.columns)
+	l.compiler = newCompiler("")
+	if l.compiler.Compile(copies(modules)); l.compiler.Failed() {
+		return nil, fmt.Errorf("compile policies of subject %s: %w", key.kind, l.compiler.Errors)
+	}
+	return l, e.regroup(ctx, l)
+}
 
-// Kinds lists the subjects that some enabled policy judges, in the order of evaluation.
+// of is the lane of a source's subjects, nil if no policy judges them.
+func (e *Engine) of(kind access.SubjectKind, source string) *lane {
+	if l := e.lanes[laneKey{kind, source}]; l != nil {
+		return l
+	}
+	return e.lanes[laneKey{kind, ""}]
+}
+
+// any is some lane of a kind of subject: all know the columns and who a subject is.
+func (e *Engine) any(kind access.SubjectKind) *lane {
+	if l := e.lanes[laneKey{kind, ""}]; l != nil {
+		return l
+	}
+	for key, l := range e.lanes {
+		if key.kind == kind {
+			return l
+		}
+	}
+	return nil
+}
+
+// Close ends the engine's transactions and its watch. No Evaluator may be used after it.
+func (e *Engine) Close(ctx context.Context) {
+	e.heap.close()
+	for _, l := range e.lanes {
+		l.store.Abort(ctx, l.txn)
+	}
+}
+
+// Fail takes a policy out of the evaluation before it begins, for a reason found elsewhere, which names the policy.
+func (e *Engine) Fail(ctx context.Context, id string, cause error) error {
+	return e.fail(ctx, id, cause)
+}
+
+// Kinds lists the subjects that some policy judges, in the order of evaluation.
 func (e *Engine) Kinds() []access.SubjectKind {
-	return slices.DeleteFunc(access.SubjectKinds(), func(k access.SubjectKind) bool { return e.lanes[k] == nil })
+	judged := map[access.SubjectKind]bool{}
+	for key, l := range e.lanes {
+		judged[key.kind] = judged[key.kind] || len(l.rules) > 0
+	}
+	return slices.DeleteFunc(access.SubjectKinds(), func(k access.SubjectKind) bool { return !judged[k] })
 }
 
 // regroup prepares the query over the rules that have not failed.
@@ -167,8 +245,8 @@ func (e *Engine) prepare(ctx context.Context, l *lane, rules []*rule) (*query, e
 	prepared, err := rego.New(
 		rego.ParsedQuery(body),
 		rego.Compiler(l.compiler),
-		rego.Store(e.store),
-		rego.Transaction(e.txn),
+		rego.Store(l.store),
+		rego.Transaction(l.txn),
 		rego.StrictBuiltinErrors(true),
 	).PrepareForEval(ctx)
 	if err != nil {
@@ -183,15 +261,26 @@ func (e *Engine) single(ctx context.Context, l *lane, r *rule) (*query, error) {
 	return r.alone, r.aloneErr
 }
 
-// fail takes a rule out of the evaluation.
-func (e *Engine) fail(ctx context.Context, l *lane, r *rule, cause error) error {
+// fail takes a policy out of the evaluation, of all sources.
+func (e *Engine) fail(ctx context.Context, id string, cause error) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if r.failed.Swap(true) {
+	if e.failures[id] != nil {
 		return nil
 	}
-	e.failures[r.ID] = cause
-	return e.regroup(ctx, l)
+	e.failures[id] = cause
+	for _, l := range e.lanes {
+		for _, r := range l.rules {
+			if r.ID != id {
+				continue
+			}
+			r.failed.Store(true)
+			if err := e.regroup(ctx, l); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // Failures says which policies failed, by id, and why, with the place in the policy and the subject.

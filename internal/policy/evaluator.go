@@ -21,7 +21,7 @@ import (
 type Evaluator struct {
 	engine *Engine
 	budget *budget
-	work   map[access.SubjectKind]*work
+	work   map[*lane]*work
 	counts []*counts
 }
 
@@ -37,8 +37,8 @@ type work struct {
 
 // NewEvaluator returns an evaluator for one goroutine.
 func (e *Engine) NewEvaluator() *Evaluator {
-	ev := &Evaluator{engine: e, budget: newBudget(), work: map[access.SubjectKind]*work{}}
-	for kind, l := range e.lanes {
+	ev := &Evaluator{engine: e, budget: newBudget(), work: map[*lane]*work{}}
+	for _, l := range e.lanes {
 		w := &work{
 			lane:     l,
 			document: newDocument(l.columns, l.reads),
@@ -51,14 +51,14 @@ func (e *Engine) NewEvaluator() *Evaluator {
 		}
 		w.options = []rego.EvalOption{
 			rego.EvalTime(e.options.Time),
-			rego.EvalTransaction(e.txn),
+			rego.EvalTransaction(l.txn),
 			rego.EvalExternalCancel(ev.budget),
 			rego.EvalMetrics(metrics.NoOp()),
 			rego.EvalGenerateJSON(asTerm),
 			rego.EvalRuleIndexing(!e.options.Unindexed),
 			nil, // the input
 		}
-		ev.work[kind] = w
+		ev.work[l] = w
 		ev.counts = append(ev.counts, w.counts)
 	}
 	e.mu.Lock()
@@ -72,20 +72,24 @@ func asTerm(t *ast.Term, _ *rego.EvalContext) (any, error) { return t, nil }
 // Eval evaluates all enabled policies over one subject and gives each hit to emit, by policy and key. A policy that fails
 // is no error here (see Engine); an error is one of ctx, of emit, or of a row that is not of the subject's columns.
 func (ev *Evaluator) Eval(ctx context.Context, kind access.SubjectKind, row access.Row, emit func(Result) error) error {
-	w := ev.work[kind]
-	if w == nil {
+	some := ev.engine.any(kind)
+	if some == nil {
 		return nil
 	}
-	subject := w.identity.subject(row)
-	if len(row) != len(w.columns.index) {
-		return fmt.Errorf("evaluate %s: row has %d columns, want %d", kind, len(row), len(w.columns.index))
+	if len(row) != len(some.columns.index) {
+		return fmt.Errorf("evaluate %s: row has %d columns, want %d", kind, len(row), len(some.columns.index))
+	}
+	subject := some.identity.subject(row)
+	w := ev.work[ev.engine.of(kind, subject.Source)]
+	if w == nil || len(w.rules) == 0 {
+		return nil
 	}
 	input, err := w.document.build(row)
 	if err != nil {
-		return fmt.Errorf("evaluate %s %s: %w", kind, name(subject), err)
+		return fmt.Errorf("evaluate %s %s: %w", kind, subjectName(subject), err)
 	}
 	if err := ev.findings(ctx, w, input, subject); err != nil {
-		return fmt.Errorf("evaluate %s %s: %w", kind, name(subject), err)
+		return fmt.Errorf("evaluate %s %s: %w", kind, subjectName(subject), err)
 	}
 	counts := w.counts.of(subject.Source)
 	for i, r := range w.rules {
@@ -94,7 +98,7 @@ func (ev *Evaluator) Eval(ctx context.Context, kind access.SubjectKind, row acce
 		}
 		found, err := ev.settle(w, r, w.findings[i], subject, row, &counts[i])
 		if err != nil {
-			if err := ev.engine.fail(ctx, w.lane, r, r.failure(subject, nil, err)); err != nil {
+			if err := ev.engine.fail(ctx, r.ID, r.failure(subject, nil, err)); err != nil {
 				return err
 			}
 			continue
@@ -108,7 +112,7 @@ func (ev *Evaluator) Eval(ctx context.Context, kind access.SubjectKind, row acce
 	return nil
 }
 
-func name(s finding.Subject) string {
+func subjectName(s finding.Subject) string {
 	if s.Source == "" {
 		return s.ID
 	}
@@ -140,7 +144,11 @@ func (ev *Evaluator) settle(w *work, r *rule, findings *ast.Term, subject findin
 	results := make([]Result, len(found))
 	for i, h := range found {
 		h.ExcludedBy = excluded
-		results[i] = Result{Hit: h, Fingerprint: finding.NewFingerprint(r.ID, subject, h.Key), Severity: r.Severity, Title: r.Title,
+		severity := r.Severity
+		if h.severity != nil && !r.graded {
+			severity = *h.severity
+		}
+		results[i] = Result{Hit: h.Hit, Fingerprint: finding.NewFingerprint(r.ID, subject, h.Key), Severity: severity, Title: r.Title,
 			Category: r.category, Action: r.Action, Controls: r.Controls}
 		w.identity.fill(&results[i], row, r.Assignee)
 	}
@@ -157,18 +165,27 @@ func (ev *Evaluator) findings(ctx context.Context, w *work, input ast.Value, sub
 	if len(q.rules) == 0 {
 		return ctx.Err()
 	}
-	if ev.query(ctx, w, q, input) == nil {
+	first := ev.query(ctx, w, q, input, false)
+	if first == nil {
 		return nil
 	}
+	alone := errors.Is(first, errMemory) // then it must be found out whose it was
 	for _, r := range q.rules {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		alone, err := ev.engine.single(ctx, w.lane, r)
+		single, err := ev.engine.single(ctx, w.lane, r)
 		if err != nil {
 			return err
 		}
-		err = ev.query(ctx, w, alone, input)
+		if len(q.rules) > 1 || alone { // else it is known
+			err = ev.query(ctx, w, single, input, alone)
+		} else {
+			err = first
+		}
+		if errors.Is(err, errMemory) && !alone {
+			err = ev.query(ctx, w, single, input, true)
+		}
 		if err == nil {
 			continue
 		}
@@ -176,16 +193,21 @@ func (ev *Evaluator) findings(ctx context.Context, w *work, input ast.Value, sub
 			return ctx.Err()
 		}
 		w.skipped[r.index] = true
-		if err := ev.engine.fail(ctx, w.lane, r, r.failure(subject, err, ev.engine.explain(err))); err != nil {
+		if err := ev.engine.fail(ctx, r.ID, r.failure(subject, err, ev.engine.explain(err))); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// query evaluates some rules.
-func (ev *Evaluator) query(ctx context.Context, w *work, q *query, input ast.Value) error {
+// errMemory says that the process took too much memory while a query was evaluated.
+var errMemory = errors.New("too much memory")
+
+// query evaluates some rules; alone keeps every other evaluation out meanwhile.
+func (ev *Evaluator) query(ctx context.Context, w *work, q *query, input ast.Value, alone bool) error {
 	limit := ev.engine.options.Budget
+	ev.engine.heap.begin(ev.budget, alone)
+	defer ev.engine.heap.end(ev.budget, alone)
 	w.options[len(w.options)-1] = rego.EvalParsedInput(input)
 	var rs rego.ResultSet
 	for again := true; again; {
@@ -193,6 +215,9 @@ func (ev *Evaluator) query(ctx context.Context, w *work, q *query, input ast.Val
 		var err error
 		rs, err = q.prepared.Eval(ctx, w.options...)
 		ev.budget.stop()
+		if topdown.IsCancel(err) && ev.budget.memory.Load() {
+			return errMemory
+		}
 		again = topdown.IsCancel(err) && ctx.Err() == nil && !ev.budget.spent(limit)
 		if err != nil && !again {
 			return err
@@ -213,6 +238,9 @@ func (ev *Evaluator) query(ctx context.Context, w *work, q *query, input ast.Val
 }
 
 func (e *Engine) explain(err error) error {
+	if errors.Is(err, errMemory) {
+		return fmt.Errorf("it takes more than %d MiB of memory", e.heap.limit>>20)
+	}
 	if topdown.IsCancel(err) {
 		return fmt.Errorf("it takes longer than %v", e.options.Budget)
 	}
@@ -230,15 +258,16 @@ func (r *rule) failure(subject finding.Subject, at, cause error) error {
 	if errors.As(at, &t) && t.Location != nil && t.Location.File != "" {
 		file, line = t.Location.File, t.Location.Row
 	}
-	return fmt.Errorf("%s (%s:%d) on %s %s: %w", r.ID, file, line, subject.Kind, name(subject), cause)
+	return fmt.Errorf("%s (%s:%d) on %s %s: %w", r.ID, file, line, subject.Kind, subjectName(subject), cause)
 }
 
 // budget cancels an evaluation that takes too long, with one timer for all evaluations of an evaluator.
 type budget struct {
-	over  atomic.Bool
-	timer *time.Timer
-	unctx func() bool
-	ctx   context.Context
+	over   atomic.Bool
+	memory atomic.Bool // it is over because of the memory that the process takes
+	timer  *time.Timer
+	unctx  func() bool
+	ctx    context.Context
 
 	started time.Time
 }

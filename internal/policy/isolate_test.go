@@ -78,7 +78,7 @@ func TestFailuresAreIsolated(t *testing.T) {
 			want: `ACME-02 (acme/r1.rego:11) on account ad/a-1: two findings on one subject have the same key "" ("x" and "y"): give each a key`},
 		"an unknown key": {
 			body: "findings contains f if {\n\tinput.account.enabled\n\tf := {\"message\": \"x\", \"costs\": 3}\n}",
-			want: "ACME-02 (acme/r1.rego:11) on account ad/a-1: a finding has no key costs: want cost_month, currency, evidence, key or message"},
+			want: "ACME-02 (acme/r1.rego:11) on account ad/a-1: a finding has no key costs: want cost_month, currency, evidence, key, message or severity"},
 		"no message": {
 			body: "findings contains f if {\n\tinput.account.enabled\n\tf := {\"key\": \"x\"}\n}",
 			want: "ACME-02 (acme/r1.rego:11) on account ad/a-1: a finding has no message"},
@@ -97,6 +97,9 @@ func TestFailuresAreIsolated(t *testing.T) {
 		"a negative cost": {
 			body: "findings contains {\"message\": \"x\", \"cost_month\": -3} if input.account.enabled",
 			want: "ACME-02 (acme/r1.rego:11) on account ad/a-1: cost_month of a finding is -3: want an amount of money"},
+		"an unknown severity": {
+			body: "findings contains f if {\n\tinput.account.enabled\n\tf := {\"message\": \"x\", \"severity\": \"grave\"}\n}",
+			want: "ACME-02 (acme/r1.rego:11) on account ad/a-1: severity of a finding is \"grave\": want info, low, medium, high or critical"},
 		"out of scope": {
 			custom: "#   scope: {account.kind: service}\n",
 			body:   `findings contains {"message": "x"} if input.account.enabled`,

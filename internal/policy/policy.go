@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -37,10 +38,21 @@ type Policy struct {
 	Hash    string
 	Package string // dotted: lapse.leaver.active_account
 	File    string
-	Line    int // of its first findings rule
+	Line    int    // of its first findings rule
+	Table   string // the file of data.tables[ID], "" if it has none
+	BuiltIn bool   // comes with the program
 
 	defaults map[string]any // params before overrides
+	graded   bool           // the severity is an override: it stands above what findings say themselves
 	modules  []*module
+	code     []string // what the rule depends on, the library's rules included
+
+	table, ownTable *table // in force, and as it came with the rule
+	tableFaulty     bool   // there is one, and it can't be read
+	tableSchema     map[string]any
+
+	sources map[string]*Policy // as it applies to the subjects of a source, by uid; where that differs
+	off     bool               // for all other sources, though it is enabled for some
 }
 
 // Condition says which values a path must have for a subject to be in a policy's scope.
@@ -61,7 +73,10 @@ type Override struct {
 	Params   map[string]any
 	Action   string
 	Assignee string
+	Data     string // absolute path of a file in the place of the rule's table
 	Place    string // where the override is written, for errors: lapse.yaml:12
+	// Sources change it further for the subjects of a source, by uid.
+	Sources map[string]Override
 }
 
 // Options change what Load reads.
@@ -71,8 +86,9 @@ type Options struct {
 
 // Source is a folder of policies. Name begins the file names in messages.
 type Source struct {
-	Name string
-	FS   fs.FS
+	Name    string
+	FS      fs.FS
+	BuiltIn bool // comes with the program
 }
 
 // Dir is the folder at path.
@@ -84,6 +100,7 @@ type Pack struct {
 	library  []*module
 	tests    []file
 	sources  []file
+	options  Options
 }
 
 // Policies lists all policies, disabled ones too, by id.
@@ -108,16 +125,37 @@ func (p *Pack) Policy(id string) (Policy, bool) {
 // Load reads the policies of all sources. If anything is at fault it returns every fault found, joined, each with its
 // file and line and with what to write instead; there is no half-loaded pack.
 func Load(opts Options, sources ...Source) (*Pack, error) {
-	l := &loader{}
 	files, err := readSources(sources)
 	if err != nil {
 		return nil, err
 	}
-	pack := &Pack{}
+	return loadFiles(opts, files)
+}
+
+func loadFiles(opts Options, files []file) (*Pack, error) {
+	l := &loader{}
+	pack := l.load(opts, files)
+	if len(l.faults) > 0 {
+		return nil, l.err()
+	}
+	for _, p := range pack.policies {
+		p.Hash = hash(p)
+	}
+	return pack, nil
+}
+
+// load reads what it can and gathers every fault.
+func (l *loader) load(opts Options, files []file) *Pack {
+	pack := &Pack{options: opts}
 	parsed := true
+	var tables []file
 	byPackage := map[string]*Policy{}
 	for _, f := range files {
 		pack.sources = append(pack.sources, f)
+		if f.table() {
+			tables = append(tables, f)
+			continue
+		}
 		if f.test() {
 			pack.tests = append(pack.tests, f)
 			continue
@@ -133,43 +171,42 @@ func Load(opts Options, sources ...Source) (*Pack, error) {
 		}
 		p := byPackage[m.pkg]
 		if p == nil {
-			p = &Policy{Package: m.pkg, File: m.name}
+			p = &Policy{Package: m.pkg, File: m.name, BuiltIn: f.builtIn}
 			byPackage[m.pkg] = p
 			pack.policies = append(pack.policies, p)
 		}
 		p.modules = append(p.modules, m)
 	}
+	l.check = "metadata"
 	for _, p := range pack.policies {
 		l.describe(p)
 	}
 	l.duplicates(pack.policies)
+	l.tables(pack.policies, tables)
 	if parsed {
 		for _, p := range pack.policies {
-			l.check(p, pack.library)
+			l.code(p, pack.library)
 		}
 	}
 	slices.SortFunc(pack.policies, func(a, b *Policy) int { return strings.Compare(a.ID, b.ID) })
+	l.check = "override"
 	l.override(pack.policies, opts.Overrides)
-	if len(l.faults) > 0 {
-		return nil, l.err()
-	}
-	for _, p := range pack.policies {
-		p.Hash = hash(p, pack.library)
-	}
-	return pack, nil
+	return pack
 }
 
 // loader gathers faults, each once.
 type loader struct {
+	check  string // what is being looked at: the Check of the problems it finds
 	faults []fault
 	seen   map[fault]bool
 }
 
 // fault is something in a policy that must be changed before it can be loaded.
 type fault struct {
-	file    string
-	line    int
-	message string
+	check        string
+	file         string
+	line, column int
+	message      string
 }
 
 func (f fault) Error() string {
@@ -180,14 +217,19 @@ func (f fault) Error() string {
 }
 
 func (l *loader) fault(file string, line int, format string, args ...any) {
-	f := fault{file, line, fmt.Sprintf(format, args...)}
-	if l.seen[f] {
+	l.add(fault{l.check, file, line, 0, fmt.Sprintf(format, args...)})
+}
+
+func (l *loader) add(f fault) {
+	same := f
+	same.check, same.column = "", 0 // one line is told one thing once, whoever finds it
+	if l.seen[same] {
 		return
 	}
 	if l.seen == nil {
 		l.seen = map[fault]bool{}
 	}
-	l.seen[f] = true
+	l.seen[same] = true
 	l.faults = append(l.faults, f)
 }
 
@@ -195,7 +237,7 @@ func (l *loader) faultAt(loc *ast.Location, format string, args ...any) {
 	if loc == nil {
 		loc = &ast.Location{}
 	}
-	l.fault(loc.File, loc.Row, format, args...)
+	l.add(fault{l.check, loc.File, loc.Row, loc.Col, fmt.Sprintf(format, args...)})
 }
 
 func (l *loader) err() error {
@@ -244,30 +286,55 @@ func (l *loader) override(policies []*Policy, overrides map[string]Override) {
 			continue
 		}
 		p := policies[i]
-		if o.Enabled != nil {
-			p.Enabled = *o.Enabled
+		l.overlay(p, o, place)
+		if len(o.Sources) > 0 && (p.Subject == access.SubjectPerson || p.Subject == "") {
+			l.fault(place, 0, "%s judges people, who are of no source: leave sources out", id)
+			continue
 		}
-		if o.Severity != "" {
-			s, err := finding.ParseSeverity(o.Severity)
-			if err != nil {
-				l.fault(place, 0, "severity of %s: %v", id, err)
+		base := p.Enabled
+		for uid, s := range o.Sources {
+			variant := *p
+			variant.Enabled = base
+			l.overlay(&variant, s, place)
+			if p.sources == nil {
+				p.sources = map[string]*Policy{}
 			}
-			p.Severity = s
+			p.sources[uid] = &variant
+			if variant.Enabled && !base {
+				p.Enabled, p.off = true, true
+			}
 		}
-		if o.Action != "" {
-			p.Action = l.oneOf(place, 0, "action of "+id, o.Action, actions)
+	}
+}
+
+// overlay lays one override over a policy.
+func (l *loader) overlay(p *Policy, o Override, place string) {
+	if o.Enabled != nil {
+		p.Enabled = *o.Enabled
+	}
+	if o.Severity != "" {
+		s, err := finding.ParseSeverity(o.Severity)
+		if err != nil {
+			l.fault(place, 0, "severity of %s: %v", p.ID, err)
 		}
-		if o.Assignee != "" {
-			p.Assignee = l.oneOf(place, 0, "assignee of "+id, o.Assignee, assignees)
-		}
-		p.Params = l.overrideParams(p, place, o.Params)
+		p.Severity, p.graded = s, true
+	}
+	if o.Action != "" {
+		p.Action = l.oneOf(place, 0, "action of "+p.ID, o.Action, actions)
+	}
+	if o.Assignee != "" {
+		p.Assignee = l.oneOf(place, 0, "assignee of "+p.ID, o.Assignee, assignees)
+	}
+	p.Params = l.overrideParams(p, place, o.Params)
+	if o.Data != "" {
+		l.overrideTable(p, place, o.Data)
 	}
 }
 
 func (l *loader) overrideParams(p *Policy, place string, params map[string]any) map[string]any {
-	merged := map[string]any{}
-	for k, v := range p.defaults {
-		merged[k] = v
+	merged := maps.Clone(p.Params)
+	if merged == nil {
+		merged = map[string]any{}
 	}
 	for k, v := range params {
 		was, ok := p.defaults[k]

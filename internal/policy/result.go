@@ -101,12 +101,12 @@ func active(id, status string) string {
 }
 
 // hits reads the findings of one rule on one subject, ordered by key.
-func hits(policy string, subject finding.Subject, findings *ast.Term) ([]finding.Hit, error) {
+func hits(policy string, subject finding.Subject, findings *ast.Term) ([]graded, error) {
 	set, ok := findings.Value.(ast.Set)
 	if !ok {
 		return nil, fmt.Errorf("findings is %s, not a set", ast.ValueName(findings.Value))
 	}
-	out := make([]finding.Hit, 0, set.Len())
+	out := make([]graded, 0, set.Len())
 	err := set.Iter(func(t *ast.Term) error {
 		h, err := hit(t)
 		h.Policy, h.Subject = policy, subject
@@ -116,7 +116,7 @@ func hits(policy string, subject finding.Subject, findings *ast.Term) ([]finding
 	if err != nil {
 		return nil, err
 	}
-	slices.SortFunc(out, func(a, b finding.Hit) int {
+	slices.SortFunc(out, func(a, b graded) int {
 		return cmp.Or(strings.Compare(a.Key, b.Key), strings.Compare(a.Message, b.Message))
 	})
 	for i := 1; i < len(out); i++ {
@@ -127,7 +127,13 @@ func hits(policy string, subject finding.Subject, findings *ast.Term) ([]finding
 	return out, nil
 }
 
-func hit(t *ast.Term) (h finding.Hit, err error) {
+// graded is a hit with a severity of its own, nil where it has the policy's.
+type graded struct {
+	finding.Hit
+	severity *finding.Severity
+}
+
+func hit(t *ast.Term) (h graded, err error) {
 	o, ok := t.Value.(ast.Object)
 	if !ok {
 		return h, fmt.Errorf("a finding is %s, not an object with a message", ast.ValueName(t.Value))
@@ -147,6 +153,13 @@ func hit(t *ast.Term) (h finding.Hit, err error) {
 		case "evidence":
 			h.Evidence, err = evidence(v)
 			return err
+		case "severity":
+			text, _ := v.Value.(ast.String)
+			s, err := finding.ParseSeverity(string(text))
+			if err != nil {
+				return fmt.Errorf("severity of a finding is %v: want %s", v, list(severities))
+			}
+			h.severity = &s
 		case "cost_month":
 			h.CostMonth, err = decimal(v)
 			return err

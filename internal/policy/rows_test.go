@@ -308,16 +308,28 @@ func randomDoc(r *rand.Rand, n *access.Node, absent float64) doc {
 		case f.Object:
 			out[f.Name] = randomDoc(r, f, absent)
 		case f.Type == access.StringMap:
-			m := doc{}
-			for _, k := range coverageSignals {
-				m[k] = pick(r, "full", "partial", "none")
-			}
-			out[f.Name] = m
+			out[f.Name] = randomMap(r, f.Name)
 		default:
 			out[f.Name] = randomScalar(r, f)
 		}
 	}
 	return out
+}
+
+func randomMap(r *rand.Rand, name string) doc {
+	m := doc{}
+	if name != "attributes" {
+		for _, k := range coverageSignals {
+			m[k] = pick(r, "full", "partial", "none")
+		}
+		return m
+	}
+	for _, k := range []string{"no_preauth", "unconstrained_delegation", "reversible_password", "des_only"} {
+		m[k] = pick(r, "true", "false")
+	}
+	m["rid"], m["admin_count"] = pick(r, "500", "502", "1104", "1105"), pick(r, "0", "1")
+	m["sid"], m["sid_history"] = pick(r, "S-1-5-32-548", "S-1-5-21-1-2-3-518", "S-1-5-21-1-2-3-1104"), pick(r, "", "S-1-5-21-1-2-3-1104")
+	return m
 }
 
 // unique makes keys that are unique in a source so.
@@ -361,12 +373,38 @@ func pick[T any](r *rand.Rand, values ...T) T { return values[r.IntN(len(values)
 
 // steer makes a random document likelier to be near some rule.
 func steer(r *rand.Rand, d doc) {
+	for _, a := range asList(d["accounts"]) {
+		a := a.(doc)
+		a["source"], a["enabled"], a["kind"] = pick(r, "alpha", "Beta"), true, "human"
+	}
+	for _, g := range asList(d["grants"]) {
+		g := g.(doc)
+		g["entitlement"].(doc)["high_risk"] = pick(r, true, false)
+		g["direct"] = pick(r, true, true, false)
+		if r.IntN(3) == 0 {
+			delete(g, "days_until_expiry")
+			delete(g, "days_since_review")
+		}
+		if a := asList(d["accounts"]); len(a) > 0 && g["account_id"] != nil {
+			g["account_id"], g["source"] = a[0].(doc)["id"], a[0].(doc)["source"]
+			g["entitlement"].(doc)["tags"] = []any{pick(r, "vendor-master", "payment-run")}
+		}
+	}
+	for _, s := range asList(d["seats"]) {
+		s.(doc)["product"] = pick(r, "Slack Pro", "Microsoft Teams", "alpha")
+	}
 	account, ok := d["account"].(doc)
 	if !ok {
 		return
 	}
+	if directory, ok := d["directory"].(doc); ok && r.IntN(2) == 0 {
+		directory["id"], directory["source"] = account["id"], d["source"].(doc)["uid"]
+	}
 	if r.IntN(3) > 0 {
 		account["enabled"] = true
+	} else if r.IntN(2) == 0 {
+		account["enabled"], account["legal_hold"], account["mailbox_type"] = false, false, "user"
+		account["days_since_disabled"] = pick(r, 30, 179, 400)
 	}
 	if r.IntN(3) > 0 {
 		account["kind"] = pick(r, "human", "human", "guest", "service")
@@ -410,6 +448,9 @@ func normal(v any) any {
 		}
 		if _, ok := v["entitlement"].(doc); ok && v["path"] == nil && v["direct"] != nil {
 			out["path"] = []any{}
+		}
+		if e, ok := out["entitlement"].(doc); ok && v["account_id"] != nil && e["tags"] == nil {
+			e["tags"] = []any{}
 		}
 		return out
 	case []any:

@@ -10,8 +10,9 @@ import (
 )
 
 // coverageSignals are the signals that collection measures.
-var coverageSignals = []string{"created", "department", "email", "employee_id", "enabled", "end_date", "grants", "kind", "last_login", "last_used",
-	"manager", "mfa", "owner", "password", "privileged", "seats", "start_date", "status"}
+var coverageSignals = []string{"approved", "created", "department", "email", "employee_id", "enabled", "end_date",
+	"entitlement_privileged", "expiry", "grants", "interactive_login", "kind", "last_login", "last_used", "manager",
+	"mfa", "owner", "password", "privileged", "reviewed", "seats", "sponsor", "start_date", "status"}
 
 const coveragePrefix = "coverage."
 

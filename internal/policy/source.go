@@ -11,10 +11,11 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 )
 
-// file is one .rego file as it was read.
+// file is one .rego file, or the table of a rule, as it was read.
 type file struct {
-	name string // with the source's name
-	text string
+	name    string // with the source's name
+	text    string
+	builtIn bool
 }
 
 func (f file) test() bool { return strings.HasSuffix(f.name, "_test.rego") }
@@ -35,9 +36,10 @@ const (
 	libraryPackage = "lapse.lib"
 )
 
-// readSources reads every .rego file of the sources. Files and folders whose names begin with a dot are left alone.
+// readSources reads every .rego file of the sources, and the tables of rules. Files and folders whose names begin with a dot are left alone.
 func readSources(sources []Source) ([]file, error) {
 	var files []file
+	taken := map[string]bool{}
 	for _, s := range sources {
 		err := fs.WalkDir(s.FS, ".", func(name string, d fs.DirEntry, err error) error {
 			if err != nil {
@@ -49,14 +51,19 @@ func readSources(sources []Source) ([]file, error) {
 				}
 				return nil
 			}
-			if d.IsDir() || path.Ext(name) != ".rego" {
+			if d.IsDir() || path.Ext(name) != ".rego" && !tableName(d.Name()) {
 				return nil
 			}
 			text, err := fs.ReadFile(s.FS, name)
 			if err != nil {
 				return err
 			}
-			files = append(files, file{name: path.Join(s.Name, name), text: string(text)})
+			whole := path.Join(s.Name, name)
+			for taken[whole] { // two sources of one name
+				whole = "./" + whole
+			}
+			taken[whole] = true
+			files = append(files, file{name: whole, text: string(text), builtIn: s.BuiltIn})
 			return nil
 		})
 		if err != nil {
@@ -69,6 +76,7 @@ func readSources(sources []Source) ([]file, error) {
 // parse reads one file; it returns nil if that failed. A faulty module that can be parsed is returned all the same, so
 // that the rest of it is checked too.
 func (l *loader) parse(f file) *module {
+	l.check = "syntax"
 	if !utf8.ValidString(f.text) {
 		valid := strings.ToValidUTF8(f.text, "\x00")
 		line := 1 + strings.Count(valid[:strings.IndexByte(valid, 0)], "\n")
@@ -84,12 +92,14 @@ func (l *loader) parse(f file) *module {
 		l.fault(f.name, 1, "is empty: write a package and a rule, or delete the file")
 		return nil
 	}
+	l.check = "package"
 	pkg := packageName(m)
 	if pkg != rootPackage && !strings.HasPrefix(pkg, rootPackage+".") {
 		l.faultAt(m.Package.Location, "package %s is outside of %s, where no rule is looked for: write package %s.%s", pkg, rootPackage, rootPackage, pkg)
 	} else if strings.Count(pkg, ".") < 2 && !(&module{pkg: pkg}).library() {
 		l.faultAt(m.Package.Location, "package %s does not name an area and a rule: write package %s.<area>.<rule>", pkg, rootPackage)
 	}
+	l.check = "import"
 	if !imports(m, "rego.v2") {
 		l.faultAt(m.Package.Location, "import rego.v2 is missing: without it a `not` over an absent field passes over silently; write `import rego.v2` after the package%s", insteadOf(m))
 	}
@@ -121,11 +131,11 @@ func (l *loader) parseFaults(f file, err error) {
 		if strings.Contains(e.Message, "keyword is required before rule body") || strings.Contains(e.Message, "keyword is required for partial set rules") {
 			hint = ": this is the old syntax; write `findings contains {…} if {…}` and `import rego.v2`"
 		}
-		line := 0
+		at := ast.Location{File: f.name}
 		if e.Location != nil {
-			line = e.Location.Row
+			at.Row, at.Col = e.Location.Row, e.Location.Col
 		}
-		l.fault(f.name, line, "%s%s", e.Message, hint)
+		l.faultAt(&at, "%s%s", strings.TrimSpace(e.Message), hint)
 	}
 }
 

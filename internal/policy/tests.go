@@ -7,20 +7,31 @@ import (
 	"io"
 	"maps"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/cover"
 	"github.com/open-policy-agent/opa/v1/storage"
 	"github.com/open-policy-agent/opa/v1/storage/inmem"
 	"github.com/open-policy-agent/opa/v1/tester"
+	"github.com/open-policy-agent/opa/v1/topdown"
 )
 
 // TestOptions say what Test runs.
 type TestOptions struct {
 	Run     string // regular expression over package and name; empty is all
 	Verbose bool   // report what passes too
+	// Below keeps to the files whose names begin with one of these folders; empty is all.
+	Below []string
+	// Begin hears of each test before it is run; nil: nobody does.
+	Begin func(test string)
+}
+
+func (o TestOptions) within(name string) bool {
+	return len(o.Below) == 0 || slices.ContainsFunc(o.Below, func(b string) bool { return b == "." || strings.HasPrefix(name, b+"/") })
 }
 
 // TestReport counts test cases and the lines of the policies that they reach.
@@ -51,11 +62,21 @@ func Test(ctx context.Context, pack *Pack, w io.Writer, o TestOptions) (TestRepo
 		return report, err
 	}
 	covered := cover.New()
-	results, err := pack.runTests(ctx, modules, o.Run, func(r *tester.Runner) { r.SetCoverageQueryTracer(covered) })
+	pattern, err := o.pattern(modules)
 	if err != nil {
 		return report, err
 	}
+	run, err := pack.runTests(ctx, modules, pattern, func(r *tester.Runner) { r.SetCoverageQueryTracer(&herald{QueryTracer: covered, begin: o.Begin}) })
+	if err != nil {
+		return report, err
+	}
+	results := run.results
+	if o.Run != "" && len(o.Below) > 0 { // the runner takes one pattern
+		only := regexp.MustCompile(o.Run)
+		results = slices.DeleteFunc(results, func(r *tester.Result) bool { return !only.MatchString(r.Package + "." + r.Name) })
+	}
 	var failed []string
+	var broken []*tester.Result // by an error, which says enough
 	for _, r := range results {
 		switch leaves := leafResults(r.SubResults); {
 		case r.Skip:
@@ -75,9 +96,16 @@ func Test(ctx context.Context, pack *Pack, w io.Writer, o TestOptions) (TestRepo
 		default:
 			report.Passed++
 		}
-		if !r.Pass() && !r.Skip {
+		switch {
+		case r.Error != nil:
+			broken = append(broken, r)
+		case !r.Pass() && !r.Skip:
 			failed = append(failed, r.Package+"."+r.Name)
 		}
+	}
+	f := &failures{w: w, lines: pack.lines()}
+	for _, r := range broken {
+		f.write(ctx, r)
 	}
 	if len(failed) > 0 {
 		// Only a run that is traced can say which expression it was.
@@ -85,31 +113,82 @@ func Test(ctx context.Context, pack *Pack, w io.Writer, o TestOptions) (TestRepo
 		if err != nil {
 			return report, err
 		}
-		results = slices.DeleteFunc(results, func(r *tester.Result) bool { return slices.Contains(failed, r.Package+"."+r.Name) })
-		results = append(results, traced...)
-		sortResults(results)
-	}
-	ch := make(chan *tester.Result, len(results))
-	for _, r := range results {
-		ch <- r
-	}
-	close(ch)
-	if len(failed) > 0 || o.Verbose {
-		reporter := tester.PrettyReporter{Output: w, Verbose: o.Verbose && len(failed) == 0, FailureLine: true, LocalVars: true}
-		if err := reporter.Report(ch); err != nil {
+		f.compiler, f.store = traced.compiler, traced.store
+		for _, r := range traced.results {
+			if !r.Pass() {
+				f.write(ctx, r)
+			}
+		}
+	} else if o.Verbose && len(broken) == 0 {
+		ch := make(chan *tester.Result, len(results))
+		for _, r := range results {
+			ch <- r
+		}
+		close(ch)
+		if err := (tester.PrettyReporter{Output: w, Verbose: true}).Report(ch); err != nil {
 			return report, fmt.Errorf("report tests: %w", err)
 		}
 	}
-	report.Coverage = pack.coverage(covered, modules)
-	report.Untested = pack.untested()
+	report.Coverage = slices.DeleteFunc(pack.coverage(covered, modules), func(c FileCoverage) bool { return !o.within(c.File) })
+	report.Untested = slices.DeleteFunc(pack.untested(), func(f string) bool { return !o.within(f) })
 	return report, nil
+}
+
+// herald passes events on, and tells of each test that begins.
+type herald struct {
+	topdown.QueryTracer
+	begin func(string)
+	last  string
+}
+
+// TraceEvent implements topdown.QueryTracer.
+func (h *herald) TraceEvent(e topdown.Event) {
+	if r, ok := e.Node.(*ast.Rule); ok && h.begin != nil && e.Op == topdown.EnterOp && strings.HasPrefix(r.Head.Name.String(), tester.TestPrefix) {
+		if name := fmt.Sprintf("%s (%s:%d)", r.Head.Name, r.Location.File, r.Location.Row); name != h.last {
+			h.last = name
+			h.begin(name)
+		}
+	}
+	h.QueryTracer.TraceEvent(e)
+}
+
+// pattern is a regular expression of the tests to run.
+func (o TestOptions) pattern(modules map[string]*ast.Module) (string, error) {
+	if _, err := regexp.Compile(o.Run); err != nil {
+		return "", fmt.Errorf("tests to run: %w", err)
+	}
+	if len(o.Below) == 0 {
+		return o.Run, nil
+	}
+	var packages []string
+	for _, name := range keys(modules) {
+		if pkg := regexp.QuoteMeta(modules[name].Package.Path.String() + "."); o.within(name) && !slices.Contains(packages, pkg) {
+			packages = append(packages, pkg)
+		}
+	}
+	if packages == nil {
+		return "", fmt.Errorf("there is no policy below %s", list(o.Below))
+	}
+	return "^(" + strings.Join(packages, "|") + ")", nil
+}
+
+// lines are the sources, cut up.
+func (p *Pack) lines() map[string][]string {
+	out := map[string][]string{}
+	for _, f := range p.sources {
+		out[f.name] = strings.Split(f.text, "\n")
+	}
+	return out
 }
 
 // testModules parses policies, library and tests together.
 func (p *Pack) testModules() (map[string]*ast.Module, error) {
-	l := &loader{}
+	l := &loader{check: "test"}
 	modules := map[string]*ast.Module{}
 	for _, f := range p.sources {
+		if f.table() {
+			continue
+		}
 		m, err := ast.ParseModuleWithOpts(f.name, f.text, parserOptions())
 		if err != nil {
 			l.parseFaults(f, err)
@@ -129,20 +208,37 @@ func (p *Pack) testModules() (map[string]*ast.Module, error) {
 	return modules, nil
 }
 
+// compileTests says what keeps tests from being compiled.
+func (p *Pack) compileTests(ctx context.Context, modules map[string]*ast.Module) error {
+	_, err := p.runTests(ctx, modules, `^\z`, func(*tester.Runner) {})
+	return err
+}
+
+// testTime is what one test may take.
+const testTime = 5 * time.Second
+
+// testRun is what came of some tests, and what they ran with.
+type testRun struct {
+	results  []*tester.Result
+	compiler *ast.Compiler
+	store    storage.Store
+}
+
 // runTests runs the tests whose names match the pattern.
-func (p *Pack) runTests(ctx context.Context, modules map[string]*ast.Module, pattern string, configure func(*tester.Runner)) ([]*tester.Result, error) {
+func (p *Pack) runTests(ctx context.Context, modules map[string]*ast.Module, pattern string, configure func(*tester.Runner)) (testRun, error) {
+	capBuiltins()
 	c := ast.NewCompiler().WithEnablePrintStatements(true).WithCapabilities(testCapabilities())
 	c.SetErrorLimit(0)
 	params := map[string]any{}
 	for _, policy := range p.policies {
 		params[policy.ID] = maps.Clone(policy.defaults)
 	}
-	store := inmem.NewFromObject(map[string]any{"params": params})
+	store := inmem.NewFromObject(map[string]any{"params": params, "tables": tablesOf(p.policies, true)})
 	copied := map[string]*ast.Module{}
 	for name, m := range modules {
 		copied[name] = m.Copy()
 	}
-	runner := tester.NewRunner().SetCompiler(c).SetStore(store).SetModules(copied).RaiseBuiltinErrors(true).CapturePrintOutput(true).Filter(pattern)
+	runner := tester.NewRunner().SetCompiler(c).SetStore(store).SetModules(copied).RaiseBuiltinErrors(true).CapturePrintOutput(true).SetTimeout(testTime).Filter(pattern)
 	configure(runner)
 	var results []*tester.Result
 	err := storage.Txn(ctx, store, storage.TransactionParams{}, func(txn storage.Transaction) error {
@@ -158,16 +254,16 @@ func (p *Pack) runTests(ctx context.Context, modules map[string]*ast.Module, pat
 	if err != nil {
 		var faults ast.Errors
 		if errors.As(err, &faults) {
-			l := &loader{}
+			l := &loader{check: "test"}
 			for _, e := range faults {
 				l.faultAt(e.Location, "%s", strings.Join(strings.Fields(e.Message), " "))
 			}
-			return nil, l.err()
+			return testRun{}, l.err()
 		}
-		return nil, fmt.Errorf("run policy tests: %w", err)
+		return testRun{}, fmt.Errorf("run policy tests: %w", err)
 	}
 	sortResults(results)
-	return results, nil
+	return testRun{results, c, store}, nil
 }
 
 // testCapabilities are those of a policy, and print.

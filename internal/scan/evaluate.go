@@ -33,6 +33,9 @@ func evaluate(ctx context.Context, o Options, run *store.Run) (judgement, error)
 	if workers == 0 {
 		workers = runtime.GOMAXPROCS(0)
 	}
+	if err := o.trial(ctx, run, engine); err != nil {
+		return judgement{}, err
+	}
 	w := &writer{ctx: ctx, run: run}
 	for _, kind := range engine.Kinds() {
 		n, err := run.Slices(ctx, kind)

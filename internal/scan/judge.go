@@ -142,7 +142,12 @@ func manualLinks(ctx context.Context, s *state.State) ([]correlate.ManualLink, e
 // errEnough ends a closure whose reader has stopped.
 var errEnough = errors.New("the reader has stopped")
 
-func closure(ctx context.Context, run *store.Run) iter.Seq2[store.Reach, error] {
+// nested is a run with nested memberships.
+type nested interface {
+	Edges(context.Context) iter.Seq2[store.Edge, error]
+}
+
+func closure(ctx context.Context, run nested) iter.Seq2[store.Reach, error] {
 	edges := func(yield func(nesting.Edge, error) bool) {
 		for e, err := range run.Edges(ctx) {
 			if !yield(nesting.Edge{From: e.Holder, To: e.Entitlement}, err) {

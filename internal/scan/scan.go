@@ -21,11 +21,12 @@ type Options struct {
 	State   *state.State
 	Pack    *policy.Pack
 
-	Actor        state.Actor // for whom the scan writes into the ledger
-	AcceptShrink string      // vouches for snapshots that the guard refuses for their size; "" for none
-	Holder       string      // names this process to others that wait
-	Parallel     int         // sources read at the same time
-	Workers      int         // that evaluate policies; 0 for one a core
+	Actor        state.Actor     // for whom the scan writes into the ledger
+	AcceptShrink string          // vouches for snapshots that the guard refuses for their size; "" for none
+	Holder       string          // names this process to others that wait
+	Parallel     int             // sources read at the same time
+	Workers      int             // that evaluate policies; 0 for one a core
+	Sandbox      *policy.Sandbox // where policies are tried that were never judged by; nil: nowhere
 	Backlog      time.Duration
 	Retention    store.Retention
 	Log          *slog.Logger

@@ -81,7 +81,13 @@ func (r *Run) writeClosure(ctx context.Context, pairs iter.Seq2[Reach, error]) e
 	if err := r.do(ctx, "slices_person", weights...); err != nil {
 		return err
 	}
-	if err := r.all(ctx, "slices_rest", "peers", "members", "privileged"); err != nil {
+	if err := r.all(ctx, "slices_rest", "peers", "members"); err != nil {
+		return err
+	}
+	if r.past != 0 { // what follows is kept with the run
+		return nil
+	}
+	if err := r.do(ctx, "privileged"); err != nil {
 		return err
 	}
 	if r.Previous != 0 {

@@ -38,12 +38,13 @@ func companyDirectory() []access.Record {
 	a1.Privileged, a1.External, a1.BreakGlass, a1.LegalHold, a1.LocalLogin, a1.Locked, a1.MFA = ptr(false), ptr(false), ptr(false), ptr(true), ptr(true), ptr(false), ptr(false)
 	a1.PasswordNeverExpires, a1.PasswordNotRequired, a1.ForwardsExternally, a1.HasSPN, a1.ActiveSessions = ptr(true), ptr(false), ptr(false), ptr(true), ptr(int64(4))
 	a1.CreatedAt, a1.LastLoginAt, a1.InteractiveLoginAt, a1.PasswordChangedAt, a1.ExpiresAt = at("2026-11-13T02:00:00Z"), at("2026-11-13T02:00:00Z"), at("2026-11-12T02:00:00Z"), at("2026-11-21T02:00:01Z"), at("2026-11-22T00:00:00Z")
-	a1.NeverLoggedIn = ptr(true) // a last sign-in disproves it
+	a1.LoginLagDays = ptr(int64(14)) // the usage row is exact
+	a1.NeverLoggedIn = ptr(true)     // a last sign-in disproves it
 	a1.Keys = []access.Key{{ID: "k2", Kind: "token"}, {ID: "k1", Kind: "key", Active: ptr(true), CreatedAt: at("2026-11-01T00:00:00Z"), LastUsedAt: at("2026-11-22T00:00:00Z")}}
 	a1.Attributes = map[string]string{"dn": "CN=Anna"}
 	a1admin := human("a1adm", "anna.admin")
 	a3 := human("a3", "carl")
-	a3.LastLoginAt = at("2026-11-21T00:00:00Z")
+	a3.LastLoginAt, a3.LoginLagDays = at("2026-11-21T00:00:00Z"), ptr(int64(14))
 	a4 := access.Account{ID: "a4", Username: "svc", Kind: access.KindService, Enabled: ptr(true), OwnerID: "e3", Keys: []access.Key{}}
 	a5 := human("a5", "orphan")
 	a5.NeverLoggedIn, a5.Privileged = ptr(true), ptr(false)
@@ -127,6 +128,7 @@ var (
 	infoHR  = SnapshotInfo{Source: "hr", Name: "HR", Type: "file", Roster: true, TakenAt: night}
 	infoAD  = SnapshotInfo{Source: "ad", Name: "Corp AD", Type: "ldap", TakenAt: night}
 	infoApp = SnapshotInfo{Source: "app", Name: "App", Type: "scim", TakenAt: night}
+	metaHR  = SnapshotMeta{Reads: []string{"people"}, Coverage: map[string]access.Coverage{"end_date": access.CoveragePartial}}
 	metaAD  = SnapshotMeta{Reads: []string{"accounts", "entitlements", "grants"}, Coverage: map[string]access.Coverage{"mfa": access.CoverageFull}}
 	metaApp = SnapshotMeta{Reads: []string{"accounts", "licenses", "seats"}}
 )
@@ -144,7 +146,7 @@ func company(t testing.TB, s *Store, when time.Time) evaluation {
 	return evaluation{
 		time: when,
 		inputs: []RunInput{
-			{Source: "hr", Name: "HR", Type: "file", Roster: true, Status: InputFresh, Snapshot: snap(t, s, hr, SnapshotMeta{Reads: []string{"people"}}, records...)},
+			{Source: "hr", Name: "HR", Type: "file", Roster: true, Status: InputFresh, Snapshot: snap(t, s, hr, metaHR, records...)},
 			{Source: "ad", Name: "Corp AD", Type: "ldap", Directory: true, Status: InputFresh, Snapshot: snap(t, s, ad, metaAD, companyDirectory()...)},
 			{Source: "app", Name: "App", Type: "scim", Status: InputFresh, Snapshot: snap(t, s, app, metaApp, companyApp()...)},
 		},

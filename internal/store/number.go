@@ -24,7 +24,12 @@ func (r *Run) Number(ctx context.Context) error {
 }
 
 func (r *Run) number(ctx context.Context) error {
-	err := r.all(ctx, "change_accounts", "change_seats", "owners", "numbers", "groups", "entitlements", "usage", "accounts",
+	if r.past == 0 { // the changes of a published run are known
+		if err := r.all(ctx, "change_accounts", "change_seats"); err != nil {
+			return err
+		}
+	}
+	err := r.all(ctx, "owners", "numbers", "groups", "entitlements", "usage", "accounts",
 		"keys", "directory", "seats", "edges")
 	if err != nil {
 		return err

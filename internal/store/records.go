@@ -108,6 +108,7 @@ func accountFields() []field[account] {
 		kept("active_sessions", func(a *account) **int64 { return &a.ActiveSessions }),
 		moment("created_at", func(a *account) **time.Time { return &a.CreatedAt }),
 		moment("last_login_at", func(a *account) **time.Time { return &a.LastLoginAt }),
+		kept("login_lag_days", func(a *account) **int64 { return &a.LoginLagDays }),
 		kept("never_logged_in", func(a *account) **bool { return &a.NeverLoggedIn }),
 		moment("interactive_login_at", func(a *account) **time.Time { return &a.InteractiveLoginAt }),
 		moment("password_changed_at", func(a *account) **time.Time { return &a.PasswordChangedAt }),

@@ -5,6 +5,7 @@ import (
 	"embed"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
@@ -72,7 +73,8 @@ type Run struct {
 	previousTime time.Time
 	counts       runCounts
 	hits         *batch[HitRow]
-	written      int // calls of WriteTallies
+	written      int   // calls of WriteTallies
+	past         int64 // which revisit of a published run this is; 0: the run is being made
 }
 
 // BeginRun starts a run: it clears away what killed runs left, gives the run the next number, and writes down its inputs.
@@ -188,16 +190,31 @@ func (r *Run) describe(ctx context.Context, i *RunInput) (input, error) {
 		i.Coverage[k] = access.Coverage(v)
 	}
 	in := input{RunInput: *i}
-	err = r.s.row(ctx, []any{&in.previousCoverage}, `SELECT coverage FROM snapshots
+	// A signal that was lost is missed for as long as one of the snapshots before had it, not for one night.
+	before, err := list(ctx, r.s, func(rows driver.Rows, c *map[string]string) error { return rows.Scan(c) }, `SELECT coverage FROM snapshots
 		WHERE source = {source:String} AND status = 'accepted'
 			AND (taken, snapshot) < (fromUnixTimestamp64Milli({taken:Int64}, 'UTC'), {snapshot:UInt64})
-		ORDER BY taken DESC, snapshot DESC LIMIT 1`,
+		ORDER BY taken DESC, snapshot DESC LIMIT 7`,
 		clickhouse.Named("source", i.Source), clickhouse.Named("snapshot", i.Snapshot), instant("taken", i.Taken))
-	if err != nil && !errors.Is(err, ErrNotFound) {
+	if err != nil {
 		return input{}, err
 	}
-	in.previousKnown = err == nil
+	in.previousCoverage, in.previousKnown = bestCoverage(before), len(before) > 0
 	return in, nil
+}
+
+// bestCoverage is the best that any of the snapshots gave, signal by signal.
+func bestCoverage(snapshots []map[string]string) map[string]string {
+	order := []string{string(access.CoverageNone), string(access.CoveragePartial), string(access.CoverageFull)}
+	best := map[string]string{}
+	for _, coverage := range snapshots {
+		for signal, c := range coverage {
+			if was, ok := best[signal]; !ok || slices.Index(order, c) > slices.Index(order, was) {
+				best[signal] = c
+			}
+		}
+	}
+	return best
 }
 
 // pair is a source's snapshot and the one that the last published run used: what changes are found between. beforeRun is
@@ -245,7 +262,12 @@ func plainCoverage(m map[string]access.Coverage) map[string]string {
 }
 
 // token names one writing of the run for deduplication.
-func (r *Run) token(what string) string { return fmt.Sprintf("run/%s/%d/%s", r.s.id, r.ID, what) }
+func (r *Run) token(what string) string {
+	if r.past != 0 {
+		what = fmt.Sprintf("past%d/%s", r.past, what)
+	}
+	return fmt.Sprintf("run/%s/%d/%s", r.s.id, r.ID, what)
+}
 
 // smallBlocks keep an INSERT SELECT from gathering a million rows in memory before it sorts and writes them.
 func smallBlocks() clickhouse.Settings {

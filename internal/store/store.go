@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
@@ -69,6 +70,8 @@ type Store struct {
 
 	closed  sync.Once
 	closing error // what Close returned
+
+	revisits atomic.Int64 // of published runs; makes deduplication tokens their own
 
 	mu   sync.Mutex
 	live map[snapshotKey]time.Time // when those snapshots are taken that this Store is writing

@@ -102,7 +102,7 @@ func testAccountSubjects(t *testing.T, docs map[string]map[string]any) {
 		"account.privileged":      true, // not by its own flag: through Helpdesk
 		"account.days_known":      int64(0), "account.days_since_created": int64(10),
 		"account.days_since_login": int64(7), "account.hours_since_login": int64(168), "account.never_logged_in": false, // the usage row is later
-		"account.used_after_end": nil, "account.days_since_interactive_login": int64(11),
+		"account.login_lag_days": nil, "account.used_after_end": nil, "account.days_since_interactive_login": int64(11),
 		"account.days_since_password": int64(1), // a second short of two days
 		"account.days_since_disabled": nil, "account.hours_since_enabled": nil,
 		"account.days_until_expiry": int64(-2), // 26 hours ago
@@ -113,7 +113,7 @@ func testAccountSubjects(t *testing.T, docs map[string]map[string]any) {
 		"person.id": "hr:p1", "person.employee_id": "E1", "person.name": "Anna", "person.email": "anna@x.org", "person.username": "anna", "person.status": "active",
 		"person.kind": "employee", "person.department": "Sales", "person.title": "Lead", "person.location": "Oslo", "person.company": "C", "person.cost_center": "7",
 		"person.manager_id": "hr:p2", "person.on_leave": false, "person.high_risk": true, "person.hours_since_start": int64(23), "person.days_since_start": int64(0),
-		"person.hours_since_end": nil, "person.days_since_end": nil, "person.end_first_known_days": nil, "person.previous_department": nil,
+		"person.hours_since_end": nil, "person.days_since_end": nil, "person.end_first_known_days": nil, "person.open_ended": true, "person.previous_department": nil,
 		"person.previous_title": nil, "person.days_since_transfer": nil, "person.records": int64(2),
 		"manager.id": "hr:p2", "manager.name": "Boss", "manager.email": "boss@x.org", "manager.status": "active", "manager.department": "Sales",
 		"manager.hours_since_end": int64(-183), "manager.days_since_end": int64(-8), "owner.id": nil,
@@ -139,13 +139,14 @@ func testAccountSubjects(t *testing.T, docs map[string]map[string]any) {
 	})
 	fields(t, docs["a1adm"], map[string]any{"person.id": "hr:p1", "account.never_logged_in": true, "account.privileged": false, "directory.id": "a1", "account.keys[].id": nil})
 	fields(t, docs["a3"], map[string]any{"person.status": "ended", "person.hours_since_end": int64(57), "person.days_since_end": int64(2), "person.end_first_known_days": int64(0),
-		"person.manager_id": "hr:p9", "manager.id": nil, "person.previous_department": "Ops", "person.previous_title": "Clerk", "person.days_since_transfer": int64(22),
+		"person.open_ended": false, "account.login_lag_days": int64(14), "person.manager_id": "hr:p9", "manager.id": nil, "person.previous_department": "Ops", "person.previous_title": "Clerk", "person.days_since_transfer": int64(22),
 		"account.used_after_end": true, "account.privileged": false, "grants[].peer_share": []any{nil}, "grants[].peer_count": []any{nil}})
 	fields(t, docs["a4"], map[string]any{"person.id": nil, "owner.id": "hr:p3", "owner.status": "ended", "owner.days_since_end": int64(2), "account.keys[].id": []string{},
 		"link.method": "none", "link.status": "unmatched", "directory.id": nil, "grants[].entitlement.id": []string{}, "account.privileged": false})
 	fields(t, docs["a5"], map[string]any{"link.status": "disputed", "link.candidates": int64(2), "person.id": nil, "account.never_logged_in": true,
 		"account.privileged": false, "grants[].entitlement.privileged": []any{nil}, "grants[].path[]": [][]string{{"g4"}}})
-	fields(t, docs["a6"], map[string]any{"account.kind": nil, "account.enabled": nil, "account.username": nil, "account.owner_id": "nobody", "owner.id": nil, "account.attributes": nil})
+	fields(t, docs["a6"], map[string]any{"account.kind": nil, "account.enabled": nil, "account.username": nil, "account.owner_id": "nobody", "owner.id": nil, "account.attributes": nil,
+		"person.open_ended": nil})
 	fields(t, docs["a7"], map[string]any{"account.enabled": false, "account.days_since_disabled": int64(3), "directory.enabled": false, "directory.days_since_disabled": int64(3),
 		"person.hours_since_end": int64(-183)})
 	fields(t, docs["b1"], map[string]any{"grants[].entitlement.id": nil, "account.privileged": nil, "directory.id": "a1",
@@ -167,6 +168,7 @@ func testPersonSubjects(t *testing.T, docs map[string]map[string]any) {
 		"accounts[].days_since_login": []any{int64(7), nil, nil}, "accounts[].never_logged_in": []any{false, true, nil}, "accounts[].days_until_expiry": []any{int64(-2), nil, nil},
 		"grants[].source": []string{"ad", "ad", "ad", "ad"}, "grants[].account_id": []string{"a1", "a1", "a1", "a1adm"},
 		"grants[].entitlement.id": []string{"g1", "g2", "g3", "g1"}, "grants[].direct": []bool{true, true, false, true}, "grants[].depth": []int64{0, 0, 1, 0},
+		"grants[].entitlement.tags[]": [][]string{{"x", "y"}, {}, {}, {"x", "y"}},
 		"grants[].path[]":             [][]string{{"Users"}, {"Helpdesk"}, {"Helpdesk", "Domain Admins"}, {"Users"}},
 		"grants[].days_since_granted": []any{int64(21), nil, nil, nil}, "grants[].days_since_used": []any{int64(3), nil, int64(1), nil}, "grants[].approved": []any{true, nil, nil, nil},
 		"grants[].peer_share": []any{1.0, 0.5, 0.5, 1.0}, "grants[].peer_count": []any{int64(2), int64(2), int64(2), int64(2)},

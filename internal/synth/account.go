@@ -26,6 +26,7 @@ var signalsOf = map[string]signals{
 // account is an account's whole story.
 type account struct {
 	source, id string
+	serial     int    // within its source
 	number     uint64 // of its own rolls
 	kind       access.AccountKind
 	zone       int
@@ -115,7 +116,7 @@ func (c *Company) accountOf(p *person, source string) account {
 		source: source, number: mix(c.seed, topicAccount, uint64(p.i), uint64(code)), kind: access.KindHuman, zone: p.zone, person: p,
 		gone: never, rate: rates[source],
 	}
-	a.id = c.accountID(source, topicAccount, p.i)
+	a.id, a.serial = c.accountID(source, topicAccount, p.i), serial(topicAccount, p.i)
 	first, last := &p.records[0], &p.records[len(p.records)-1]
 	day, minute := first.start, 7*60
 	switch {
@@ -347,10 +348,13 @@ func (c *Company) latestIn(number uint64, rate, zone int, from, to time.Time) *t
 	return nil
 }
 
+// serial numbers the accounts of a source: those of topicAccount and topicExtra never have the same.
+func serial(topic, i int) int { return 2*i + topic - topicAccount }
+
 // accountID makes up an id in the source's own style.
 func (c *Company) accountID(source string, topic, i int) string {
 	h := mix(c.seed, topicID, uint64(source[0])<<8+uint64(source[1]), uint64(topic), uint64(i))
-	serial := 2*i + topic - topicAccount // topicAccount and topicExtra never give the same
+	serial := serial(topic, i)
 	switch source {
 	case AD:
 		return guid(h, mix(h))

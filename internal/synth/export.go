@@ -35,6 +35,9 @@ func (c *Company) WriteExports(dir string, n int) error {
 			return fmt.Errorf("write exports of %s: %w", source, err)
 		}
 	}
+	if err := c.writeDirectory(filepath.Join(dir, Exports, AD, DirectoryLDIF), n); err != nil {
+		return fmt.Errorf("write exports of %s: %w", AD, err)
+	}
 	return nil
 }
 

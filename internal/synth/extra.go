@@ -11,13 +11,13 @@ import (
 // nobody remembers.
 func (c *Company) extras(source string, n int) iter.Seq[account] {
 	return func(yield func(account) bool) {
-		serial, stopped := 0, false
+		next, stopped := 0, false
 		// add makes an enabled account that somebody uses, made some years ago; edit changes it.
 		add := func(kind access.AccountKind, username, email string, edit func(*account)) {
-			i := serial
-			serial++
+			i := next
+			next++
 			a := account{
-				source: source, id: c.accountID(source, topicExtra, i), number: mix(c.seed, topicExtra, uint64(source[0])<<8+uint64(source[1]), uint64(i)),
+				source: source, id: c.accountID(source, topicExtra, i), serial: serial(topicExtra, i), number: mix(c.seed, topicExtra, uint64(source[0])<<8+uint64(source[1]), uint64(i)),
 				kind: kind, zone: 1, username: username, email: email, name: username, gone: never, rate: 300,
 			}
 			a.created = c.local(1, -400-c.roll(1500, topicExtra, i, 1), 600)

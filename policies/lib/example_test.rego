@@ -102,6 +102,55 @@ entitlement := {
 	"owner": {"id": "hr:3", "name": "Grace", "status": "active"},
 }
 
+# An employee with one account in an app and nothing special.
+person := {
+	"run": run,
+	"person": account.person,
+	"accounts": [{
+		"source": "crm",
+		"source_name": "CRM",
+		"id": "1",
+		"username": "ada",
+		"kind": "human",
+		"enabled": true,
+		"privileged": false,
+		"days_known": 100,
+	}],
+	"grants": [],
+	"seats": [],
+}
+
+license := {
+	"run": run,
+	"source": source,
+	"license": {
+		"sku": "E5",
+		"product": "Office E5",
+		"cost_month": 57.35,
+		"currency": "USD",
+		"purchased": 100,
+		"assigned": 98,
+		"unassigned": 2,
+	},
+}
+
+# A source that was read in the night.
+judged := {
+	"run": run,
+	"source": {
+		"uid": "corp-ad",
+		"name": "Corp AD",
+		"type": "ldap",
+		"roster": false,
+		"status": "fresh",
+		"age_hours": 1,
+		"stale_nights": 0,
+		"coverage": source.coverage,
+		"previous_coverage": source.coverage,
+		"counts": {"accounts": 120, "enabled": 100, "privileged": 2},
+	},
+}
+
 # changed sets and then removes parts of a document.
 changed(document, case) := json.remove(
 	object.union(document, object.get(case, "set", {})),

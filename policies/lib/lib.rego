@@ -31,6 +31,12 @@ default last_login := ""
 
 last_login := sprintf(" (last sign-in %s ago)", [days(input.account.days_since_login)])
 
+# Days for which the account has surely not been used: some systems note a sign-in up to two weeks late.
+idle_days := input.account.days_since_login - object.get(input.account, "login_lag_days", 0)
+
+# Creation dates are not everywhere: then it counts since when Lapse has known the account.
+account_age := object.get(input.account, "days_since_created", input.account.days_known)
+
 default disabled_for := ""
 
 disabled_for := sprintf(" for %s", [days(input.account.days_since_disabled)])
@@ -78,6 +84,18 @@ entitlement_name := object.get(input.entitlement, "name", input.entitlement.id)
 
 entitlement_kind := object.get(input.entitlement, "kind", "entitlement")
 
+grant_name(grant) := object.get(grant.entitlement, "name", grant.entitlement.id)
+
+# Since when a grant is held: as the source says, else since Lapse first saw it. Grants through groups have no date.
+grant_age(grant) := grant.days_since_granted
+
+grant_age(grant) := grant.days_known if not grant.days_since_granted
+
+# " through A > B" to be put after a grant's name, or nothing.
+default by_path(_) := ""
+
+by_path(grant) := sprintf(" through %s", [concat(" > ", array.slice(grant.path, 0, count(grant.path) - 1))]) if count(grant.path) > 1
+
 product(seat) := object.get(seat, "product", seat.sku)
 
 default price(_) := ""
@@ -96,3 +114,7 @@ days(n) := sprintf("%v days", [n]) if n != 1
 hours(1) := "1 hour"
 
 hours(n) := sprintf("%v hours", [n]) if n != 1
+
+some_of(1, what) := sprintf("1 %s", [what])
+
+some_of(n, what) := sprintf("%v %ss", [n, what]) if n != 1

@@ -112,6 +112,7 @@ CREATE TABLE IF NOT EXISTS accounts
     active_sessions        Nullable(Int64),
     created_at             Nullable(DateTime64(3, 'UTC')),
     last_login_at          Nullable(DateTime64(3, 'UTC')),
+    login_lag_days         Nullable(Int64),
     never_logged_in        Nullable(Bool),
     interactive_login_at   Nullable(DateTime64(3, 'UTC')),
     password_changed_at    Nullable(DateTime64(3, 'UTC')),

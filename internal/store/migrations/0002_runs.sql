@@ -400,6 +400,7 @@ CREATE TABLE IF NOT EXISTS work_accounts
     days_known                   Int64,
     created_at                   Nullable(DateTime64(3, 'UTC')),
     last_login_at                Nullable(DateTime64(3, 'UTC')),
+    login_lag_days               Nullable(Int64),
     never_logged_in              Nullable(Bool),
     days_since_interactive_login Nullable(Int64),
     days_since_password          Nullable(Int64),

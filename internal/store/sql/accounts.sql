@@ -2,7 +2,7 @@
 INSERT INTO work_accounts (no, person_no, owner_no, peer_group, source, id, username, email, name, kind, enabled, privileged,
     external, break_glass, legal_hold, local_login, locked, mfa, mailbox_type, purpose, sponsor, owner_id,
     password_never_expires, password_not_required, forwards_externally, has_spn, active_sessions, days_known, created_at,
-    last_login_at, never_logged_in, days_since_interactive_login, days_since_password, days_since_disabled,
+    last_login_at, login_lag_days, never_logged_in, days_since_interactive_login, days_since_password, days_since_disabled,
     hours_since_enabled, days_until_expiry, keys_known, attributes, attributes_known, link_method, link_status,
     link_candidates, link_since)
 WITH
@@ -14,6 +14,7 @@ SELECT n.no, n.person_no, w.owner_no, if(n.peer, g.no, 0), a.source, a.id, a.use
     a.privileged, a.external, a.break_glass, a.legal_hold, a.local_login, a.locked, a.mfa, a.mailbox_type, a.purpose,
     a.sponsor, a.owner_id, a.password_never_expires, a.password_not_required, a.forwards_externally, a.has_spn,
     a.active_sessions, greatest(0, ifNull(days(f.seen), 0)), a.created_at, login_at,
+    if(login_at = a.last_login_at, a.login_lag_days, NULL),
     multiIf(login_at IS NOT NULL, false, a.never_logged_in OR u.never_used, true, a.never_logged_in),
     days(a.interactive_login_at), days(a.password_changed_at),
     if(ifNull(a.enabled, false), NULL, days(ifNull(a.disabled_at, if(o.after = 'false', o.last_at, NULL)))),

@@ -6,6 +6,7 @@ WITH
     (t) -> toInt64(floor(({now:Int64} - toUnixTimestamp64Milli(t)) / 86400000)) AS days,
     (t) -> toInt64(floor(({now:Int64} - toUnixTimestamp64Milli(t)) / 3600000)) AS hours,
     (n) -> nullIf(n, toInt32(-2147483648)) AS known_number,
+    (SELECT groupArray(CAST(source, 'String')) FROM run_inputs WHERE run = {run:UInt64} AND coverage['end_date'] IN ('full', 'partial')) AS dated,
     (SELECT groupArray(id) FROM (SELECT id FROM work_entitlements ORDER BY no)) AS ids,
     (SELECT groupArray(name) FROM (SELECT name FROM work_entitlements ORDER BY no)) AS names,
     (SELECT groupArray(if(name = '', id, name)) FROM (SELECT id, name FROM work_entitlements ORDER BY no)) AS labels,
@@ -50,6 +51,7 @@ SELECT
     days(a.created_at) AS account_days_since_created,
     days(a.last_login_at) AS account_days_since_login,
     hours(a.last_login_at) AS account_hours_since_login,
+    a.login_lag_days AS account_login_lag_days,
     if(a.last_login_at IS NULL OR p.end_at IS NULL, NULL, CAST(a.last_login_at > p.end_at, 'Bool')) AS account_used_after_end,
     a.never_logged_in AS account_never_logged_in,
     a.days_since_interactive_login AS account_days_since_interactive_login,
@@ -90,6 +92,7 @@ SELECT
     hours(p.end_at) AS person_hours_since_end,
     days(p.end_at) AS person_days_since_end,
     days(p.end_first_known) AS person_end_first_known_days,
+    multiIf(p.end_at IS NOT NULL, CAST(false, 'Nullable(Bool)'), has(dated, p.roster), true, NULL) AS person_open_ended,
     text(p.previous_department) AS person_previous_department,
     text(p.previous_title) AS person_previous_title,
     days(p.transferred_at) AS person_days_since_transfer,
@@ -146,7 +149,7 @@ SELECT
 FROM (SELECT * FROM work_accounts WHERE no BETWEEN {first:UInt32} AND {last:UInt32}) AS a
 INNER JOIN (SELECT * FROM run_inputs WHERE run = {run:UInt64}) AS i ON i.source = a.source
 LEFT ANY JOIN (
-    SELECT no, key, employee_id, name, email, username, status, kind, department, title, location, company, cost_center,
+    SELECT no, key, roster, employee_id, name, email, username, status, kind, department, title, location, company, cost_center,
         manager, manager_no, high_risk, start_at, end_at, end_first_known, previous_department, previous_title, transferred_at, records
     FROM run_people WHERE run = {run:UInt64}
         AND no BETWEEN (SELECT min(person_no) FROM work_accounts WHERE no BETWEEN {first:UInt32} AND {last:UInt32} AND person_no > 0)

@@ -5,6 +5,7 @@ WITH
     (t) -> toInt64(floor(({now:Int64} - toUnixTimestamp64Milli(t)) / 86400000)) AS days,
     (t) -> toInt64(floor(({now:Int64} - toUnixTimestamp64Milli(t)) / 3600000)) AS hours,
     (n) -> nullIf(n, toInt32(-2147483648)) AS known_number,
+    (SELECT groupArray(CAST(source, 'String')) FROM run_inputs WHERE run = {run:UInt64} AND coverage['end_date'] IN ('full', 'partial')) AS dated,
     (SELECT groupArray(id) FROM (SELECT id FROM work_entitlements ORDER BY no)) AS ids,
     (SELECT groupArray(source) FROM (SELECT CAST(source, 'String') AS source FROM work_entitlements ORDER BY no)) AS sources,
     (SELECT groupArray(name) FROM (SELECT name FROM work_entitlements ORDER BY no)) AS names,
@@ -13,6 +14,7 @@ WITH
     (SELECT groupArray(resource) FROM (SELECT resource FROM work_entitlements ORDER BY no)) AS resources,
     (SELECT groupArray(ifNull(toInt8(privileged), -1)) FROM (SELECT privileged FROM work_entitlements ORDER BY no)) AS privileges,
     (SELECT groupArray(ifNull(toInt8(high_risk), -1)) FROM (SELECT high_risk FROM work_entitlements ORDER BY no)) AS risks,
+    (SELECT groupArray(tags) FROM (SELECT tags FROM work_entitlements ORDER BY no)) AS tags,
     (SELECT groupArray(path) FROM (SELECT path FROM work_closure ORDER BY no)) AS paths
 SELECT
     CAST({run:UInt64}, 'Nullable(Int64)') AS run_id,
@@ -37,6 +39,7 @@ SELECT
     hours(p.end_at) AS person_hours_since_end,
     days(p.end_at) AS person_days_since_end,
     days(p.end_first_known) AS person_end_first_known_days,
+    multiIf(p.end_at IS NOT NULL, CAST(false, 'Nullable(Bool)'), has(dated, p.roster), true, NULL) AS person_open_ended,
     text(p.previous_department) AS person_previous_department,
     text(p.previous_title) AS person_previous_title,
     days(p.transferred_at) AS person_days_since_transfer,
@@ -100,6 +103,7 @@ SELECT
     arrayMap(e -> nullIf(resources[e], ''), g.list.2) AS grants_entitlement_resource,
     arrayMap(e -> CAST(nullIf(privileges[e], -1), 'Nullable(Bool)'), g.list.2) AS grants_entitlement_privileged,
     arrayMap(e -> CAST(nullIf(risks[e], -1), 'Nullable(Bool)'), g.list.2) AS grants_entitlement_high_risk,
+    arrayMap(e -> tags[e], g.list.2) AS grants_entitlement_tags,
     arrayMap(n -> CAST(n = 0, 'Bool'), g.list.3) AS grants_direct,
     arrayMap(n -> toInt64(n), g.list.3) AS grants_depth,
     arrayMap((e, v) -> if(v = 0, [labels[e]], arrayMap(n -> labels[n], paths[v])), g.list.2, g.list.4) AS grants_path,
@@ -123,7 +127,7 @@ SELECT
     s.list.9 AS seats_never_used,
     p.no AS no
 FROM (
-    SELECT no, key, employee_id, name, email, username, status, kind, department, title, location, company, cost_center,
+    SELECT no, key, roster, employee_id, name, email, username, status, kind, department, title, location, company, cost_center,
         manager, manager_no, high_risk, start_at, end_at, end_first_known, previous_department, previous_title, transferred_at, records
     FROM run_people WHERE run = {run:UInt64} AND no BETWEEN {first:UInt32} AND {last:UInt32}) AS p
 LEFT ANY JOIN (

@@ -24,13 +24,13 @@ findings contains {"message": message, "evidence": evidence} if {
 	input.account.never_logged_in
 	input.account.enabled
 	input.account.kind == "human"
-	age >= data.params["DOR-03"].days
+	lib.account_age >= data.params["DOR-03"].days
 	not newcomer
 	message := sprintf("nobody has ever signed in to %s in %s%s in the %s since it appeared", [
 		lib.account_name,
 		input.source.name,
 		lib.of_person,
-		lib.days(age),
+		lib.days(lib.account_age),
 	])
 	evidence := json.filter(input, [
 		"account/enabled",
@@ -42,8 +42,6 @@ findings contains {"message": message, "evidence": evidence} if {
 		"person/days_since_start",
 	])
 }
-
-age := object.get(input.account, "days_since_created", input.account.days_known)
 
 # An account made long before the first working day waits for its person.
 newcomer if input.person.days_since_start < data.params["DOR-03"].days

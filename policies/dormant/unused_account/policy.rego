@@ -26,6 +26,7 @@ findings contains {"message": message, "evidence": evidence} if {
 	input.account.kind == "human"
 	not input.account.privileged
 	not input.account.never_logged_in
+	lib.idle_days >= data.params["DOR-01"].days
 	message := sprintf("%s in %s%s has not been used for %s", [
 		lib.account_name,
 		input.source.name,
@@ -37,6 +38,7 @@ findings contains {"message": message, "evidence": evidence} if {
 		"account/kind",
 		"account/privileged",
 		"account/days_since_login",
+		"account/login_lag_days",
 		"person/status",
 	])
 }

@@ -12,6 +12,7 @@ test_flags[note] if {
 		"a person's account": {"message": "ada in Corp AD of Ada Byron has not been used for 90 days"},
 		"nobody's account": {"remove": ["/person"], "message": "ada in Corp AD has not been used for 90 days"},
 		"unknown privilege": {"remove": ["/account/privileged"], "message": "ada in Corp AD of Ada Byron has not been used for 90 days"},
+		"a stamp that lags": {"set": {"account": {"days_since_login": 104, "login_lag_days": 14}}, "message": "ada in Corp AD of Ada Byron has not been used for 104 days"},
 		"on leave: excluded by its METADATA": {"set": {"person": {"status": "leave", "on_leave": true}}, "message": "ada in Corp AD of Ada Byron has not been used for 90 days"},
 	}
 	subject := example.changed(dormant, case)
@@ -22,6 +23,7 @@ test_flags[note] if {
 test_passes_over[note] if {
 	some note, case in {
 		"used": {"set": {"account": {"days_since_login": 89}}},
+		"used within the lag of the stamp": {"set": {"account": {"days_since_login": 103, "login_lag_days": 14}}},
 		"last sign-in unknown": {"remove": ["/account/days_since_login"]},
 		"never used is the matter of DOR-03": {"set": {"account": {"never_logged_in": true}}},
 		"privileged is the matter of DOR-02": {"set": {"account": {"privileged": true}}},

@@ -25,6 +25,7 @@ findings contains {"message": message, "evidence": evidence} if {
 	input.account.enabled
 	input.account.kind == "human"
 	not input.account.never_logged_in
+	lib.idle_days >= data.params["DOR-02"].days
 	message := sprintf("the privileged account %s in %s%s has not been used for %s", [
 		lib.account_name,
 		input.source.name,
@@ -36,6 +37,7 @@ findings contains {"message": message, "evidence": evidence} if {
 		"account/kind",
 		"account/privileged",
 		"account/days_since_login",
+		"account/login_lag_days",
 		"person/status",
 	])
 }

@@ -11,6 +11,7 @@ test_flags[note] if {
 	some note, case in {
 		"a person's account": {"message": "the privileged account ada in Corp AD of Ada Byron has not been used for 30 days"},
 		"nobody's account": {"remove": ["/person"], "message": "the privileged account ada in Corp AD has not been used for 30 days"},
+		"a stamp that lags": {"set": {"account": {"days_since_login": 44, "login_lag_days": 14}}, "message": "the privileged account ada in Corp AD of Ada Byron has not been used for 44 days"},
 		"a break-glass account": {"set": {"account": {"break_glass": true}}, "message": "the privileged account ada in Corp AD of Ada Byron has not been used for 30 days"},
 	}
 	subject := example.changed(dormant, case)
@@ -21,6 +22,7 @@ test_flags[note] if {
 test_passes_over[note] if {
 	some note, case in {
 		"used": {"set": {"account": {"days_since_login": 29}}},
+		"used within the lag of the stamp": {"set": {"account": {"days_since_login": 43, "login_lag_days": 14}}},
 		"last sign-in unknown": {"remove": ["/account/days_since_login"]},
 		"never used is the matter of DOR-03": {"set": {"account": {"never_logged_in": true}}},
 		"not privileged": {"set": {"account": {"privileged": false}}},

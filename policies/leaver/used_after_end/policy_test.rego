@@ -12,6 +12,7 @@ test_flags[note] if {
 		"a disabled account": {"message": "Ada Byron left 12 days ago, and the account ada in Corp AD was used after that (last sign-in 3 days ago)"},
 		"an enabled account": {"set": {"account": {"enabled": true}}, "message": "Ada Byron left 12 days ago, and the account ada in Corp AD was used after that (last sign-in 3 days ago)"},
 		"a contractor": {"set": {"person": {"kind": "contractor"}}, "message": "Ada Byron left 12 days ago, and the account ada in Corp AD was used after that (last sign-in 3 days ago)"},
+		"a stamp that lags": {"set": {"account": {"login_lag_days": 14}}, "message": "Ada Byron left 12 days ago, and the account ada in Corp AD has a sign-in stamp later than that (last sign-in 3 days ago)"},
 		"unknown whether enabled": {"remove": ["/account/enabled", "/account/days_since_login"], "message": "Ada Byron left 12 days ago, and the account ada in Corp AD was used after that"},
 	}
 	subject := example.changed(leaver, case)

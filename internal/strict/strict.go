@@ -1,4 +1,6 @@
-package config
+// Package strict decodes YAML into structs and refuses what they don't know: an unknown key, a key given twice, a value of the
+// wrong type. Every fault has its line and column, and the nearest key that there is.
+package strict
 
 import (
 	"encoding"
@@ -29,18 +31,59 @@ func (e *Error) Error() string {
 	return where + e.Reason
 }
 
-// decode reads node into the struct that v points to. A key that the struct lacks, a key given twice and a value of
+// Decode reads node into the struct that v points to. A key that the struct lacks, a key given twice and a value of
 // the wrong type are errors with their place; all of them are reported at once.
-func decode(file string, node *yaml.Node, path string, v any) error {
+func Decode(file string, node *yaml.Node, path string, v any) error {
+	if tooMany(node) {
+		return &Error{File: file, Line: node.Line, Column: node.Column, Path: path, Reason: "an alias contains itself, or aliases multiply each other"}
+	}
 	d := decoder{file: file}
 	d.check(node, reflect.TypeOf(v).Elem(), path)
 	if d.errs != nil {
-		return errors.Join(d.errs...)
+		return named(file, errors.Join(d.errs...))
 	}
 	if err := node.Decode(v); err != nil {
 		return &Error{File: file, Line: node.Line, Column: node.Column, Path: path, Reason: strings.TrimPrefix(err.Error(), "yaml: ")}
 	}
 	return nil
+}
+
+// maxNodes is how many values a document may have when its aliases are followed.
+const maxNodes = 200_000
+
+// tooMany finds the documents that are endless, or as good as endless, when their aliases are followed.
+func tooMany(n *yaml.Node) bool {
+	left := maxNodes
+	var walk func(*yaml.Node)
+	walk = func(n *yaml.Node) {
+		if left--; left < 0 {
+			return
+		}
+		if n.Alias != nil {
+			walk(n.Alias)
+		}
+		for _, e := range n.Content {
+			walk(e)
+		}
+	}
+	walk(n)
+	return left < 0
+}
+
+// named sets the file in faults that were found without knowing it, by a type's own UnmarshalYAML.
+func named(file string, err error) error {
+	if many, ok := err.(interface{ Unwrap() []error }); ok {
+		var out []error
+		for _, e := range many.Unwrap() {
+			out = append(out, named(file, e))
+		}
+		return errors.Join(out...)
+	}
+	var place *Error
+	if errors.As(err, &place) && place.File == "" {
+		place.File = file
+	}
+	return err
 }
 
 type decoder struct {

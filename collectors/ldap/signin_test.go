@@ -1,0 +1,111 @@
+package ldap
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-ldap/ldap/v3"
+
+	"github.com/lapse-audit/lapse/internal/access"
+)
+
+// A second controller of the same domain, which is a copy of the first with sign-ins of its own.
+func (d *dc) copy(t testing.TB, name, change string) *dc {
+	t.Helper()
+	twin := &dc{dir: work + "/" + name}
+	if err := run(nil, "cp", "-a", d.dir, twin.dir); err != nil {
+		t.Fatal(err)
+	}
+	conf := twin.dir + "/s/etc/smb.conf"
+	if err := run(nil, "sed", "-i", "s,"+d.dir+"/,"+twin.dir+"/,g", conf); err != nil {
+		t.Fatal(err)
+	}
+	if change != "" {
+		if err := twin.amend(change, "relax:0"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := twin.start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(twin.stop)
+	return twin
+}
+
+// lastLogon is kept by each controller apart: the latest of all counts, and one that wasn't asked is named.
+func TestExactSignIn(t *testing.T) {
+	d := corpDC(t)
+	servers := "CN=Servers,CN=Default-First-Site-Name,CN=Sites,CN=Configuration," + domain
+	twin := d.copy(t, "twin", fmt.Sprintf("dn: CN=Roast,OU=People,%s\nchangetype: modify\nreplace: lastLogon\nlastLogon: 134000000000000000\n", domain))
+	config := d.config()
+	config.CA = bothCAs(t, d, twin)
+	config.URL = Texts{d.url(), twin.url()}
+	if s := take(t, collector(t, config)); s.accounts["roast"].LastLoginAt != nil {
+		t.Errorf("roast signed in at %s, which only the second controller knows", s.accounts["roast"].LastLoginAt)
+	}
+	config.ExactSignIn = true
+	s := take(t, collector(t, config))
+	if at := s.accounts["roast"].LastLoginAt; at == nil || at.Format(time.DateOnly) != "2025-08-18" || s.accounts["roast"].NeverLoggedIn != nil {
+		t.Errorf("roast signed in at %v, never %v", at, s.accounts["roast"].NeverLoggedIn)
+	}
+	if !slices.Contains(s.Provenance.Notes, "last sign-ins are from lastLogon of every domain controller") {
+		t.Errorf("notes: %q", s.Provenance.Notes)
+	}
+
+	// A third that the configuration doesn't name.
+	admin := d.admin(t)
+	add := ldap.NewAddRequest("CN=DC3,"+servers, nil)
+	add.Attribute("objectClass", []string{"server"})
+	if err := admin.Add(add); err != nil {
+		t.Fatal(err)
+	}
+	defer admin.Del(ldap.NewDelRequest("CN=DC3,"+servers, nil))
+	third := fmt.Sprintf("dn: CN=NTDS Settings,CN=DC3,%s\nobjectClass: nTDSDSA\ninvocationId: 7b6f5b0c-1c8e-4e2f-9d43-0c1f0f3f1a11\nmsDS-hasMasterNCs: %s\n", servers, domain)
+	if err := run(strings.NewReader(third), "ldbadd", "-H", d.database(), "--controls=relax:0"); err != nil {
+		t.Fatal(err)
+	}
+	defer run(nil, "ldbdel", "-H", d.database(), "--controls=relax:0", "CN=NTDS Settings,CN=DC3,"+servers)
+	s = take(t, collector(t, config))
+	if s.Provenance.Coverage["last_login"] != access.CoveragePartial || !slices.ContainsFunc(s.Provenance.Notes, func(n string) bool { return strings.Contains(n, "not read from DC3") }) {
+		t.Errorf("coverage %s, notes %q", s.Provenance.Coverage["last_login"], s.Provenance.Notes)
+	}
+
+	// One that is down is an error: whoever signed in there would look unused.
+	twin.stop()
+	if _, err := tryTake(t.Context(), collector(t, config)); err == nil || !strings.Contains(err.Error(), twin.url()) {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestDeletedAccounts(t *testing.T) {
+	d := corpDC(t)
+	admin := d.admin(t)
+	dn := "CN=Leaver,OU=People," + domain
+	add := ldap.NewAddRequest(dn, nil)
+	add.Attribute("objectClass", []string{"user"})
+	add.Attribute("sAMAccountName", []string{"leaver"})
+	if err := admin.Add(add); err != nil {
+		t.Fatal(err)
+	}
+	id := d.guid(t, dn)
+	if err := admin.Del(ldap.NewDelRequest(dn, nil)); err != nil {
+		t.Fatal(err)
+	}
+	config := d.config()
+	if _, there := take(t, collector(t, config)).accounts["leaver"]; there {
+		t.Error("a deleted account was read, which nobody asked for")
+	}
+	config.Deleted = true
+	a := take(t, collector(t, config)).accounts["leaver"]
+	if a.ID != id || a.Enabled == nil || *a.Enabled || a.Attributes["deleted"] != "true" {
+		t.Errorf("deleted account: %+v, want id %s", a, id)
+	}
+	config.Bind.DN = "reader@corp.example"
+	s := take(t, collector(t, config))
+	if _, there := s.accounts["leaver"]; there || !slices.ContainsFunc(s.Provenance.Notes, func(n string) bool { return strings.Contains(n, "CN=Deleted Objects") }) {
+		t.Errorf("the reader sees %v; notes %q", there, s.Provenance.Notes)
+	}
+}

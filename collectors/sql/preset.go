@@ -1,0 +1,31 @@
+package sql
+
+import "embed"
+
+// preset are the queries that read a database server's own accounts.
+type preset struct {
+	driver       string
+	Accounts     string
+	Entitlements string
+	Grants       string
+}
+
+//go:embed presets
+var files embed.FS
+
+// presets by name. A role that nobody can log in with is an entitlement; one that is both, as PostgreSQL allows it, is both.
+var presets = map[string]preset{
+	"postgres": read("postgres", "postgres"),
+	"mariadb":  read("mariadb", "mysql"),
+}
+
+func read(name, driver string) preset {
+	file := func(kind string) string {
+		text, err := files.ReadFile("presets/" + name + "/" + kind + ".sql")
+		if err != nil { // it is built in
+			panic(err)
+		}
+		return string(text)
+	}
+	return preset{driver: driver, Accounts: file("accounts"), Entitlements: file("entitlements"), Grants: file("grants")}
+}

@@ -1,0 +1,152 @@
+package app_test
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/lapse-audit/lapse/internal/app"
+	"github.com/lapse-audit/lapse/internal/finding"
+	"github.com/lapse-audit/lapse/internal/store"
+)
+
+// backtested holds a backtest to what the scans of those nights recorded: they judged each night when it was the last one,
+// and carried findings from night to night by other means.
+func backtested(t *testing.T, a *app.App, nights int) {
+	s, err := a.Store(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	runs, err := s.Runs(t.Context(), store.RunFilter{Limit: nights})
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.Reverse(runs)
+	policies := []string{"LVR-01", "DOR-01", "LIC-02", "ORP-01", "PEER-01"}
+	b, err := a.Backtest(t.Context(), app.BacktestOptions{Chosen: app.Chosen{IDs: policies}, Since: runs[0].Time})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(b.Nights) != len(runs) || len(b.Missing) > 0 || len(b.Policies) != len(policies) {
+		t.Fatalf("%d nights, missing %v, %d policies", len(b.Nights), b.Missing, len(b.Policies))
+	}
+	var days []string
+	open := map[string][]map[finding.Fingerprint]finding.Finding{} // by policy, a night each
+	excluded := map[string][]int{}
+	flagged := make([]map[finding.Subject][]string, len(runs)) // which policies flag a subject
+	for i, r := range runs {
+		days = append(days, r.Time.In(a.Config.Location).Format(time.DateOnly))
+		flagged[i] = map[finding.Subject][]string{}
+		for _, p := range policies {
+			open[p] = append(open[p], map[finding.Fingerprint]finding.Finding{})
+			excluded[p] = append(excluded[p], 0)
+		}
+		all, err := a.Findings(t.Context(), app.FindingQuery{Run: r.ID, Statuses: []finding.Status{finding.Open, finding.Excluded}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for f, err := range all {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if f.Status == finding.Open {
+				flagged[i][f.Subject] = append(flagged[i][f.Subject], f.Policy)
+			}
+			switch {
+			case !slices.Contains(policies, f.Policy):
+			case f.Status == finding.Open:
+				open[f.Policy][i][f.Fingerprint] = f
+			default:
+				excluded[f.Policy][i]++
+			}
+		}
+	}
+	for _, p := range b.Policies {
+		id := p.Policy.ID
+		var want []app.NightCount
+		ever := map[finding.Fingerprint]bool{}
+		var lives []string
+		overlap := map[string]map[finding.Subject]bool{}
+		for i, day := range days {
+			n := app.NightCount{Day: day, Flagged: len(open[id][i]), Excluded: excluded[id][i], Evaluated: p.Nights[i].Evaluated, NotEvaluable: p.Nights[i].NotEvaluable}
+			for f, stands := range open[id][i] {
+				ever[f] = true
+				for _, other := range flagged[i][stands.Subject] {
+					if other != id {
+						if overlap[other] == nil {
+							overlap[other] = map[finding.Subject]bool{}
+						}
+						overlap[other][stands.Subject] = true
+					}
+				}
+				if i > 0 {
+					if _, had := open[id][i-1][f]; had {
+						continue
+					}
+				}
+				n.New++
+				last := i
+				for last+1 < len(days) && has(open[id][last+1], f) {
+					last++
+				}
+				lives = append(lives, fmt.Sprintf("%s %s to %s, %v", f, day, days[last], last == len(days)-1))
+			}
+			if i > 0 {
+				for f := range open[id][i-1] {
+					if !has(open[id][i], f) {
+						n.Gone++
+					}
+				}
+			}
+			want = append(want, n)
+		}
+		if diff := cmp.Diff(want, p.Nights); diff != "" {
+			t.Errorf("%s, nights (-as recorded +backtest):\n%s", id, diff)
+		}
+		var got []string
+		for _, l := range p.Lives {
+			got = append(got, fmt.Sprintf("%s %s to %s, %v", l.Finding, l.First, l.Last, l.Stands))
+		}
+		slices.Sort(lives)
+		slices.Sort(got)
+		if diff := cmp.Diff(lives, got); diff != "" {
+			t.Errorf("%s, lives (-as recorded +backtest):\n%s", id, diff)
+		}
+		gotOverlap := map[string]int{}
+		for _, o := range p.Overlap {
+			gotOverlap[o.Policy] = o.Subjects
+		}
+		wantOverlap := map[string]int{}
+		for other, subjects := range overlap {
+			wantOverlap[other] = len(subjects)
+		}
+		if diff := cmp.Diff(wantOverlap, gotOverlap); diff != "" {
+			t.Errorf("%s, overlap (-as recorded +backtest):\n%s", id, diff)
+		}
+		acted := 0
+		if p.Policy.Action != "none" && p.Policy.Action != "review" {
+			acted = len(ever)
+		}
+		if p.Findings != len(ever) || p.Acted != acted || p.Standing != len(open[id][len(days)-1]) || len(ever) == 0 || p.Change != "unchanged" {
+			t.Errorf("%s: %d findings, %d acted on, %d standing, %s; want %d, %d, %d", id, p.Findings, p.Acted, p.Standing, p.Change, len(ever), acted, len(open[id][len(days)-1]))
+		}
+		t.Logf("%s: %d findings over %d nights, %d stretches", id, p.Findings, len(p.Nights), len(p.Lives))
+	}
+	try, err := a.Try(t.Context(), app.Chosen{IDs: policies}, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range try.Policies { // the same rules on the same run: nothing new, nothing gone
+		if p.New != 0 || p.Gone != 0 || p.Same != len(open[p.Policy.ID][len(days)-1]) || p.Failed != "" {
+			t.Errorf("try %s: %d new, %d gone, %d stand: %s", p.Policy.ID, p.New, p.Gone, p.Same, p.Failed)
+		}
+	}
+}
+
+func has(night map[finding.Fingerprint]finding.Finding, f finding.Fingerprint) bool {
+	_, ok := night[f]
+	return ok
+}

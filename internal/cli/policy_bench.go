@@ -1,0 +1,46 @@
+package cli
+
+import (
+	"cmp"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+func newPolicyBench(g *global) *cobra.Command {
+	var c choice
+	n := 2000
+	cmd := &cobra.Command{
+		Use:   "bench [FOLDER...]",
+		Short: "Measure what policies take, on subjects of the last run",
+		Args:  cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if n < 1 {
+				return usagef("--subjects must be at least 1")
+			}
+			a, err := g.open()
+			if err != nil {
+				return err
+			}
+			defer a.Close()
+			chosen, err := c.chosen(a, args)
+			if err != nil {
+				return err
+			}
+			costs, err := a.BenchPolicies(cmd.Context(), chosen, n)
+			if err != nil {
+				return err
+			}
+			l := list{columns: []string{"policy", "subject", "subjects", "each", "slowest", "allocates", "failed"}}
+			for _, c := range costs {
+				l.add(c, cmp.Or(c.Policy, "all at once"), string(c.Subject), fmt.Sprint(c.Subjects), c.Each.Round(100*time.Nanosecond).String(),
+					c.Slowest.Round(time.Microsecond).String(), fmt.Sprintf("%.1f KB", float64(c.Bytes)/1024), c.Failed)
+			}
+			return l.print(g.sys.Stdout, g.format, "The last run has no subject that an enabled policy judges.")
+		},
+	}
+	c.flags(cmd)
+	cmd.Flags().IntVar(&n, "subjects", n, "subjects of each kind to measure on, at most")
+	return cmd
+}

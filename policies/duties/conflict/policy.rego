@@ -1,0 +1,80 @@
+# METADATA
+# title: Conflicting duties
+# description: One person holds entitlements that nobody may hold together, in one system or over several. Which these are stands in data.yaml; tags and names that the systems don't give find nothing.
+# scope: package
+# custom:
+#   id: SOD-01
+#   subject: person
+#   severity: high
+#   controls: ["NIST-800-53r5:AC-5", "ISO-27001:2022:A.5.3", "SOC2:CC6.3", "CMMC-2.0:AC.L2-3.1.4", "SOX ITGC: logical access"]
+#   action: review
+#   assignee: manager
+#   enabled: false
+#   scope: {person.status: [active, leave]}
+#   needs: [grants, accounts.enabled]
+package lapse.duties.conflict
+
+import rego.v2
+
+import data.lapse.lib
+
+findings contains {"key": id, "message": message, "evidence": evidence} if {
+	input.person.status in {"active", "leave"}
+	count(held) > 0
+	some id, conflict in data.tables["SOD-01"].conflicts
+	first := matching(conflict.first)
+	count(first) > 0
+	second := matching(conflict.second)
+	count(second) > 0
+	message := sprintf("%s can %s: %s, and %s", [
+		lib.person_name,
+		conflict.title,
+		concat(" or ", sort([label(entitlement) | some entitlement in first])),
+		concat(" or ", sort([label(entitlement) | some entitlement in second])),
+	])
+	evidence := {
+		"conflict": id,
+		"first": [json.remove(entitlement, ["folded"]) | some entitlement in first],
+		"second": [json.remove(entitlement, ["folded"]) | some entitlement in second],
+	}
+}
+
+# What the person's enabled accounts hold, by whatever path.
+held contains entitlement if {
+	some grant in input.grants
+	some account in input.accounts
+	account.id == grant.account_id
+	account.source == grant.source
+	account.enabled
+	entitlement := {
+		"source": grant.source,
+		"source_name": object.get(account, "source_name", grant.source),
+		"id": grant.entitlement.id,
+		"name": lib.grant_name(grant),
+		"resource": object.get(grant.entitlement, "resource", ""),
+		"folded": {
+			"source": {lower(grant.source)},
+			"entitlement": {lower(grant.entitlement.id), lower(lib.grant_name(grant))},
+			"resource": {lower(object.get(grant.entitlement, "resource", ""))},
+			"tag": {lower(tag) | some tag in grant.entitlement.tags},
+		},
+	}
+}
+
+matching(side) := {entitlement |
+	some entitlement in held
+	some matcher in side
+	every part, pattern in matcher {
+		some text in entitlement.folded[part]
+		like(lower(pattern), text)
+	}
+}
+
+like(pattern, text) if pattern == text
+
+like(pattern, text) if {
+	contains(pattern, "*")
+	glob.match(pattern, null, text)
+}
+
+label(entitlement) := sprintf("%s in %s", [entitlement.name, entitlement.source_name])
