@@ -218,6 +218,10 @@ func (d *activeDir) signIns(a *access.Account) {
 	}
 	if last != nil {
 		a.LastLoginAt = last
+		if d.signIn == nil || len(d.signIn.missing) > 0 {
+			lag := int64(time.Duration(d.config.Lag) / (24 * time.Hour))
+			a.LoginLagDays = &lag
+		}
 		return
 	}
 	// lastLogonTimestamp is written at the first sign-in at once: where it can be read and is absent, there was none. That it
