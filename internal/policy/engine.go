@@ -27,6 +27,9 @@ type EngineOptions struct {
 	Memory int64 // bytes that evaluations may add to the heap; 0: 512 MiB
 	// Only names the policies to evaluate, enabled or not; nil: all that are enabled.
 	Only []string
+	// Unknown, unless nil, hears of each subject that a policy can't judge, because something that it needs to know of it
+	// is not known. Evaluators call it from their goroutines.
+	Unknown func(policy string, subject finding.Subject)
 	// Unindexed evaluates without OPA's rule index. It is slower and there to check the index against.
 	Unindexed bool
 }

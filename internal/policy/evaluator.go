@@ -122,6 +122,9 @@ func subjectName(s finding.Subject) string {
 // settle counts a subject under one rule, and turns the rule's findings into results.
 func (ev *Evaluator) settle(w *work, r *rule, findings *ast.Term, subject finding.Subject, row access.Row, n *count) ([]Result, error) {
 	v, missing, plain := r.applies.judge(row)
+	if unknown := ev.engine.options.Unknown; v == notEvaluable && unknown != nil {
+		unknown(r.ID, subject)
+	}
 	if findings == nil {
 		n.unflagged(v, missing)
 		return nil, nil

@@ -19,12 +19,17 @@ type judgement struct {
 	tallies  []finding.Tally
 	failures map[string]error
 	failed   []string // policy and why, by policy
+	unknown  []store.Judged
 }
 
 // evaluate judges every subject by every enabled policy. Several workers take one slice of the subjects each; the store
 // builds one slice at a time.
 func evaluate(ctx context.Context, o Options, run *store.Run) (judgement, error) {
-	engine, err := policy.NewEngine(ctx, o.Pack, policy.EngineOptions{Time: o.Time, RunID: int64(run.ID)})
+	standing, err := newStanding(ctx, run)
+	if err != nil {
+		return judgement{}, err
+	}
+	engine, err := policy.NewEngine(ctx, o.Pack, policy.EngineOptions{Time: o.Time, RunID: int64(run.ID), Unknown: standing.cantJudge})
 	if err != nil {
 		return judgement{}, err
 	}
@@ -55,7 +60,7 @@ func evaluate(ctx context.Context, o Options, run *store.Run) (judgement, error)
 			return judgement{}, err
 		}
 	}
-	j := judgement{tallies: engine.Tallies(), failures: engine.Failures()}
+	j := judgement{tallies: engine.Tallies(), failures: engine.Failures(), unknown: standing.unknown}
 	for _, id := range sortedKeys(j.failures) {
 		j.failed = append(j.failed, fmt.Sprintf("%s: %v", id, j.failures[id]))
 	}

@@ -16,7 +16,7 @@ func finish(ctx context.Context, o Options, l *state.Lease, run *store.Run, j ju
 	if err := run.WriteTallies(ctx, j.tallies); err != nil {
 		return store.RunInfo{}, err
 	}
-	carry := store.Carry{BacklogDue: o.Backlog}
+	carry := store.Carry{BacklogDue: o.Backlog, Unknown: j.unknown}
 	for _, p := range o.Pack.Policies() {
 		if !p.Enabled {
 			continue

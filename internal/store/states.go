@@ -3,13 +3,24 @@ package store
 import (
 	"context"
 	"fmt"
+	"iter"
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+
+	"github.com/lapse-audit/lapse/internal/access"
+	"github.com/lapse-audit/lapse/internal/finding"
 )
 
 // Judgement is one policy on one source, "" for person subjects.
 type Judgement struct{ Policy, Source string }
+
+// Judged is a subject with a policy that judges it.
+type Judged struct {
+	Policy  string
+	Subject finding.Subject
+}
 
 // RunPolicy is a policy that is enabled in a run.
 type RunPolicy struct {
@@ -24,6 +35,9 @@ type Carry struct {
 	Policies []RunPolicy
 	// Judged are the pairs that were evaluated to the end. The store itself leaves out those whose input isn't fresh.
 	Judged []Judgement
+	// Unknown are subjects that a policy could not judge, because something that it needs to know of them is not known
+	// tonight. Those that [Run.Standing] lists are enough.
+	Unknown []Judged
 	// Incomplete says that the run did not come to its end: nothing closes.
 	Incomplete bool
 	// BacklogDue is the time given for findings that are there when a policy first judges a source.
@@ -38,8 +52,9 @@ type Carry struct {
 //   - as rule_changed, if it was judged by a policy that has changed since the pair was last judged,
 //   - as fixed, if it was judged,
 //
-// and else stands as it was, marked as carried. Judged means that Carry.Judged names the pair and that all it rests on is
-// fresh: its source; for accounts and entitlements all rosters too; for people every input. A closed finding is in the
+// and else stands as it was, marked as carried. Judged means that Carry.Judged names the pair, that all it rests on is
+// fresh (its source; for accounts and entitlements all rosters too; for people every input), and that Carry.Unknown does
+// not name the subject: what is not known is neither fixed nor clean. A closed finding is in the
 // states of this run and of none after; a hit on it later begins a new stretch.
 func (r *Run) CarryStates(ctx context.Context, c Carry) error {
 	if err := r.carryStates(ctx, c); err != nil {
@@ -75,6 +90,20 @@ func (r *Run) carryStates(ctx context.Context, c Carry) error {
 		allFresh = allFresh && i.Status == InputFresh
 	}
 	fresh[""] = allFresh
+	unknown := newBatch(ctx, r.s, "work_unknown", r.token("unknown"), []field[Judged]{
+		column("policy", func(j *Judged) string { return j.Policy }),
+		column("subject_kind", func(j *Judged) string { return string(j.Subject.Kind) }),
+		column("source", func(j *Judged) string { return j.Subject.Source }),
+		column("subject", func(j *Judged) string { return j.Subject.ID }),
+	})
+	for _, j := range c.Unknown {
+		if err := unknown.put(j); err != nil {
+			break
+		}
+	}
+	if err := unknown.close(); err != nil {
+		return err
+	}
 	judged := newBatch(ctx, r.s, "run_judged", r.token("judged"), []field[Judgement]{
 		column("run", func(*Judgement) uint64 { return r.ID }),
 		column("policy", func(j *Judgement) string { return j.Policy }),
@@ -94,6 +123,17 @@ func (r *Run) carryStates(ctx context.Context, c Carry) error {
 	}
 	return r.do(ctx, "states", clickhouse.Named("rosters_fresh", bit(rostersFresh)), clickhouse.Named("all_fresh", bit(allFresh)),
 		clickhouse.Named("incomplete", bit(c.Incomplete)), clickhouse.Named("due", int64(c.BacklogDue/time.Second)))
+}
+
+// Standing lists the subjects on which findings stand since the run before, each once a policy.
+func (r *Run) Standing(ctx context.Context) iter.Seq2[Judged, error] {
+	return stream(ctx, r.s, func(rows driver.Rows, j *Judged) error {
+		var kind string
+		err := rows.Scan(&j.Policy, &kind, &j.Subject.Source, &j.Subject.ID)
+		j.Subject.Kind = access.SubjectKind(kind)
+		return err
+	}, `SELECT DISTINCT policy, subject_kind, source, subject FROM finding_states WHERE run = {previous:UInt64} AND status != 'closed'`,
+		clickhouse.Named("previous", r.Previous))
 }
 
 func bit(b bool) uint8 {

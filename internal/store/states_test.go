@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -28,6 +29,7 @@ type nightly struct {
 	disabled   []string // policies
 	failed     []string
 	unjudged   []string // policies
+	unknown    []string // "source/account" that ORP-01 can't judge
 	incomplete bool
 }
 
@@ -85,6 +87,10 @@ func (n *nights) run(v nightly) RunInfo {
 				e.carry.Judged = append(e.carry.Judged, Judgement{policy, source})
 			}
 		}
+	}
+	for _, where := range v.unknown {
+		source, id, _ := strings.Cut(where, "/")
+		e.carry.Unknown = append(e.carry.Unknown, Judged{"ORP-01", finding.Subject{Kind: access.SubjectAccount, Source: source, ID: id}})
 	}
 	e.carry.Incomplete, e.carry.BacklogDue = v.incomplete, 30*24*time.Hour
 	if v.incomplete {
@@ -180,15 +186,20 @@ func testStates(t *testing.T, s *Store) {
 		"ORP-01 ad/a3: open 09-09",
 		"ORP-01 app/a1: open 08-08 carried")
 
+	// A subject of which too little is known tonight is neither fixed nor clean.
+	n.want(n.run(nightly{hashes: map[string]string{"ORP-01": "2"}, unknown: []string{"ad/a3", "app/a1"}}),
+		"ORP-01 ad/a3: open 09-09 carried",
+		"ORP-01 app/a1: open 08-08 carried")
+
 	// A source that is no longer configured is gone with what was found in it. A rule that is switched off closes.
 	n.want(n.run(nightly{removed: []string{"app"}, hashes: map[string]string{"ORP-01": "2"}, hits: []string{"ORP-01 ad/a3"}}),
-		"ORP-01 ad/a3: open 09-10",
+		"ORP-01 ad/a3: open 09-11",
 		"ORP-01 app/a1: closed subject_gone 08-08")
 	last := n.run(nightly{disabled: []string{"ORP-01"}, stale: []string{"ad"}})
-	n.want(last, "ORP-01 ad/a3: closed rule_disabled 09-10")
+	n.want(last, "ORP-01 ad/a3: closed rule_disabled 09-11")
 
 	// DOR-01 has judged ad all along, so its first hit there is no backlog.
-	n.want(n.run(nightly{disabled: []string{"ORP-01"}, hits: []string{"DOR-01 ad/a1"}}), "DOR-01 ad/a1: open 12-12")
+	n.want(n.run(nightly{disabled: []string{"ORP-01"}, hits: []string{"DOR-01 ad/a1"}}), "DOR-01 ad/a1: open 13-13")
 
 	testRunQueries(t, n)
 }
@@ -215,7 +226,7 @@ func testRunQueries(t *testing.T, n *nights) {
 		t.Errorf("runs from the third to the fifth: %+v, %v", some, err)
 	}
 	inputs, err := s.Inputs(ctx, before.ID)
-	if err != nil || len(inputs) != 3 || inputs[0].Source != "ad" || inputs[0].Status != InputStale || inputs[0].Taken.Day() != 10 || !slices.Equal(inputs[0].Reads, []string{"accounts"}) {
+	if err != nil || len(inputs) != 3 || inputs[0].Source != "ad" || inputs[0].Status != InputStale || inputs[0].Taken.Day() != 11 || !slices.Equal(inputs[0].Reads, []string{"accounts"}) {
 		t.Errorf("inputs are %+v, %v", inputs, err)
 	}
 	points, err := s.Trend(ctx, 3)

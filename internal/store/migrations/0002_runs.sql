@@ -571,6 +571,17 @@ CREATE TABLE IF NOT EXISTS work_policies
 ENGINE = MergeTree
 ORDER BY policy;
 
+-- What stands and could not be judged in the run under way, for want of a signal of the subject.
+CREATE TABLE IF NOT EXISTS work_unknown
+(
+    policy       LowCardinality(String),
+    subject_kind LowCardinality(String),
+    source       LowCardinality(String),
+    subject      String
+)
+ENGINE = MergeTree
+ORDER BY (policy, source, subject);
+
 -- Ranges of numbers that are built at a time, so that memory is bounded.
 CREATE TABLE IF NOT EXISTS work_slices
 (

@@ -1,5 +1,5 @@
 -- Finding states after this run: those of the run before, and this run's hits. What wasn't hit closes only if it was judged,
--- on fresh input; else it stands.
+-- on fresh input, and could be: a subject of which too little is known tonight is not clean. Else it stands.
 INSERT INTO finding_states (run, time, fingerprint, policy, subject_kind, source, subject, severity, category, status, cause,
     first_seen, last_seen, closed_at, hit_run, carried, backlog, due_at)
 WITH
@@ -30,7 +30,8 @@ WITH
     b.policy NOT IN (SELECT policy FROM work_policies) AS disabled,
     b.source != '' AND b.source NOT IN (SELECT source FROM run_inputs WHERE run = {run:UInt64}) AS removed,
     (b.policy, b.source) IN (SELECT policy, source FROM run_judged WHERE run = {run:UInt64})
-        AND multiIf(b.subject_kind = 'person', {all_fresh:UInt8}, b.subject_kind IN ('license', 'source'), 1, {rosters_fresh:UInt8}) AS judged,
+        AND multiIf(b.subject_kind = 'person', {all_fresh:UInt8}, b.subject_kind IN ('license', 'source'), 1, {rosters_fresh:UInt8})
+        AND (b.policy, b.subject_kind, b.source, b.subject) NOT IN (SELECT policy, subject_kind, source, subject FROM work_unknown) AS judged,
     was AND NOT is_hit AND NOT {incomplete:UInt8} AND (disabled OR removed OR judged) AS closing,
     (b.policy, b.source) IN (
         SELECT policy, source FROM run_judged WHERE run IN (SELECT run FROM runs) OR run = {run:UInt64}
