@@ -251,7 +251,7 @@ func (d *activeDir) outcome(l left) outcome {
 	case d.signIn != nil:
 		d.signIn.outcome(&out)
 	case d.given("lastlogontimestamp"):
-		note("last sign-ins are from lastLogonTimestamp, which may be up to %s behind: an account may have been used as much later than it says", d.config.Lag)
+		note("last sign-ins are from lastLogonTimestamp, which may be up to %s behind: an account may have been used as much later than it says", *d.config.Lag)
 	default:
 		note("lastLogonTimestamp can't be read by this account, or was not exported: who never signed in is not known")
 	}

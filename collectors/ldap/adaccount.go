@@ -219,7 +219,7 @@ func (d *activeDir) signIns(a *access.Account) {
 	if last != nil {
 		a.LastLoginAt = last
 		if d.signIn == nil || len(d.signIn.missing) > 0 {
-			lag := int64(time.Duration(d.config.Lag) / (24 * time.Hour))
+			lag := int64(time.Duration(*d.config.Lag) / (24 * time.Hour))
 			a.LoginLagDays = &lag
 		}
 		return

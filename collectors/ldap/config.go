@@ -49,7 +49,7 @@ type Config struct {
 
 	// Lag is by how much lastLogonTimestamp may be behind the last sign-in: 14 days unless the domain's
 	// msDS-LogonTimeSyncInterval was changed.
-	Lag Span `yaml:"lag"`
+	Lag *Span `yaml:"lag"`
 	// ExactSignIn reads lastLogon from every server of URL, which then must name each domain controller.
 	ExactSignIn bool `yaml:"exact_sign_in"`
 
@@ -222,7 +222,10 @@ func (c Config) defaults() Config {
 	c.Dialect = cmp.Or(c.Dialect, "auto")
 	c.PageSize = cmp.Or(c.PageSize, 1000)
 	c.Timeout = cmp.Or(c.Timeout, Span(time.Minute))
-	c.Lag = cmp.Or(c.Lag, Span(14*24*time.Hour))
+	if c.Lag == nil {
+		lag := Span(14 * 24 * time.Hour)
+		c.Lag = &lag
+	}
 	c.Incremental.Method = cmp.Or(c.Incremental.Method, "off")
 	c.Incremental.FullEvery = cmp.Or(c.Incremental.FullEvery, Span(7*24*time.Hour))
 	if c.Bind.Method == "" {

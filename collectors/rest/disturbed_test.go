@@ -93,7 +93,10 @@ func (v *vendor) serve(w http.ResponseWriter, r *http.Request) {
 		v.t.Errorf("%s is not signed", what)
 	}
 	res, err := v.replay.RoundTrip(r)
-	if err != nil {
+	switch {
+	case r.Context().Err() != nil: // it was asked ahead, and is not wanted any more
+		return
+	case err != nil:
 		v.t.Error(err)
 		w.WriteHeader(http.StatusTeapot)
 		return
@@ -102,7 +105,7 @@ func (v *vendor) serve(w http.ResponseWriter, r *http.Request) {
 		w.Header()[name] = values
 	}
 	w.WriteHeader(res.StatusCode)
-	if _, err := io.Copy(w, res.Body); err != nil {
+	if _, err := io.Copy(w, res.Body); err != nil && r.Context().Err() == nil {
 		v.t.Error(err)
 	}
 }
