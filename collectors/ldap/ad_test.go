@@ -4,27 +4,27 @@ import (
 	"context"
 	"fmt"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/lapse-audit/lapse/collectors/ldap/ldaptest"
 	"github.com/lapse-audit/lapse/internal/access"
 	"github.com/lapse-audit/lapse/internal/collect"
 )
 
 // corp is a small domain with one of everything.
 var corp = sync.OnceValues(func() (*dc, error) {
-	var f fixture
+	var f ldaptest.LDIF
 	people, service := "OU=People,"+domain, "OU=Service,"+domain
-	f.add(people, "objectClass: organizationalUnit")
-	f.add("OU=Berlin,"+people, "objectClass: organizationalUnit")
-	f.add(service, "objectClass: organizationalUnit")
+	f.Add(people, "objectClass: organizationalUnit")
+	f.Add("OU=Berlin,"+people, "objectClass: organizationalUnit")
+	f.Add(service, "objectClass: organizationalUnit")
 	user := func(cn, under, name string, uac int, more ...string) string {
 		dn := "CN=" + cn + "," + under
-		f.add(dn, append([]string{"objectClass: user", "sAMAccountName: " + name, fmt.Sprintf("userAccountControl: %d", uac), "pw: " + password}, more...)...)
+		f.Add(dn, append([]string{"objectClass: user", "sAMAccountName: " + name, fmt.Sprintf("userAccountControl: %d", uac), "pw: " + password}, more...)...)
 		return dn
 	}
 	ada := user("Ada Berg", "OU=Berlin,"+people, "aberg", 512, "mail: ada@corp.example", "employeeID: 1001", "displayName: Ada Berg", "lastLogonTimestamp: 133700000000000000")
@@ -34,10 +34,10 @@ var corp = sync.OnceValues(func() (*dc, error) {
 	user("Reader", service, "reader", 512)
 	user("Locked", service, "locked", 512)
 	svc := user("Backup", service, "svc-backup", 524800, "servicePrincipalName: backup/host1", "manager: "+bob, "msDS-AllowedToDelegateTo: cifs/host2")
-	f.add("CN=gmsa1,CN=Managed Service Accounts,"+domain, "objectClass: msDS-GroupManagedServiceAccount", "sAMAccountName: gmsa1$", "msDS-ManagedPasswordInterval: 30", "managedBy: "+bob)
-	f.add("CN=Con Tact,"+people, "objectClass: contact", "mail: con@elsewhere.example")
-	f.add("CN=WS1,CN=Computers,"+domain, "objectClass: computer", "sAMAccountName: WS1$", "userAccountControl: 4096")
-	f.add("CN=Strict,CN=Password Settings Container,CN=System,"+domain, "objectClass: msDS-PasswordSettings", "msDS-PasswordSettingsPrecedence: 10",
+	f.Add("CN=gmsa1,CN=Managed Service Accounts,"+domain, "objectClass: msDS-GroupManagedServiceAccount", "sAMAccountName: gmsa1$", "msDS-ManagedPasswordInterval: 30", "managedBy: "+bob)
+	f.Add("CN=Con Tact,"+people, "objectClass: contact", "mail: con@elsewhere.example")
+	f.Add("CN=WS1,CN=Computers,"+domain, "objectClass: computer", "sAMAccountName: WS1$", "userAccountControl: 4096")
+	f.Add("CN=Strict,CN=Password Settings Container,CN=System,"+domain, "objectClass: msDS-PasswordSettings", "msDS-PasswordSettingsPrecedence: 10",
 		"msDS-PasswordReversibleEncryptionEnabled: FALSE", "msDS-PasswordHistoryLength: 24", "msDS-PasswordComplexityEnabled: TRUE", "msDS-MinimumPasswordLength: 20",
 		"msDS-MinimumPasswordAge: 0", "msDS-MaximumPasswordAge: -77760000000000", "msDS-LockoutThreshold: 5", "msDS-LockoutObservationWindow: -18000000000", "msDS-LockoutDuration: -18000000000")
 	group := func(cn string, typ int, members ...string) string {
@@ -46,7 +46,7 @@ var corp = sync.OnceValues(func() (*dc, error) {
 		for _, m := range members {
 			lines = append(lines, "member: "+m)
 		}
-		f.add(dn, lines...)
+		f.Add(dn, lines...)
 		return dn
 	}
 	const global, universal, local, list = -2147483646, -2147483640, -2147483644, 2
@@ -59,34 +59,27 @@ var corp = sync.OnceValues(func() (*dc, error) {
 		return nil, err
 	}
 	// Inner is in Domain Admins by Outer; the loop is closed last. Gone has it as its primary group.
-	d.stop()
+	d.Stop()
 	change := fmt.Sprintf("dn: CN=Domain Admins,CN=Users,%s\nchangetype: modify\nadd: member\nmember: %s\nmember: CN=Gone,%s\n\n", domain, inner, people)
 	change += fmt.Sprintf("dn: %s\nchangetype: modify\nadd: member\nmember: CN=Local,%s\n\n", inner, people)
 	change += fmt.Sprintf("dn: CN=Local,%s\nchangetype: modify\nadd: member\nmember: <SID=S-1-5-21-1-2-3-1105>\nmember: CN=S-1-5-11,CN=ForeignSecurityPrincipals,DC=corp,DC=example\n\n", people) // makes foreign principals
 	change += fmt.Sprintf("dn: CN=Gone,%s\nchangetype: modify\nreplace: primaryGroupID\nprimaryGroupID: 512\n\n", people)
 	change += fmt.Sprintf("dn: %s\nchangetype: modify\nreplace: managedBy\nmanagedBy: %s\n\n", inner, ada)
 	change += fmt.Sprintf("dn: CN=DC1,OU=Domain Controllers,%s\nchangetype: modify\nadd: servicePrincipalName\nservicePrincipalName: ldap/dc1.corp.example\n\n", domain) // else a running controller adds it in its own time
-	if err := d.amend(change); err != nil {
+	if err := d.Amend(change); err != nil {
 		return nil, err
 	}
 	// The reader may not see whether people are enabled.
-	out, err := exec.Command("ldbsearch", "-H", d.database(), "(sAMAccountName=reader)", "objectSid").CombinedOutput()
-	if err != nil {
-		return nil, fmt.Errorf("ldbsearch: %w\n%s", err, out)
-	}
-	_, sid, _ := strings.Cut(string(out), "objectSid: ")
-	sid, _, _ = strings.Cut(sid, "\n")
 	const userAccountControl = "bf967a68-0de6-11d0-a285-00aa003049e2"
-	err = run(nil, "samba-tool", "dsacl", "set", "-s", filepath.Join(d.dir, "s/etc/smb.conf"), "-H", d.database(), "--objectdn="+people, "--sddl=(OD;CI;RP;"+userAccountControl+";;"+sid+")")
-	if err != nil {
+	if err := d.Forbid("reader", people, "(OD;CI;RP;"+userAccountControl+";;%s)"); err != nil {
 		return nil, err
 	}
-	return d, d.start()
+	return d, samba.Start(d.DC)
 })
 
 func corpDC(t testing.TB) *dc {
 	t.Helper()
-	needSamba(t)
+	ldaptest.Need(t)
 	d, err := corp()
 	if err != nil {
 		t.Fatal(err)
@@ -96,7 +89,7 @@ func corpDC(t testing.TB) *dc {
 
 // asAdmin is how to read a controller as its administrator.
 func (d *dc) config() Config {
-	return Config{URL: Texts{d.url()}, CA: d.ca, Bind: Bind{Method: Simple, DN: adminDN, Password: secretRef}}
+	return Config{URL: Texts{d.URL()}, CA: d.CA, Bind: Bind{Method: Simple, DN: adminDN, Password: secretRef}}
 }
 
 func collector(t testing.TB, c Config, change ...func(*Options)) *Collector {
@@ -312,7 +305,7 @@ func TestActiveDirectory(t *testing.T) {
 		t.Errorf("domain policy: %+v", p)
 	}
 
-	if !strings.Contains(s.Provenance.Request, d.url()+" "+domain) || s.Provenance.Filter == "" || s.Provenance.Identity == "" || !slices.Contains(s.Provenance.Reads, "grants") {
+	if !strings.Contains(s.Provenance.Request, d.URL()+" "+domain) || s.Provenance.Filter == "" || s.Provenance.Identity == "" || !slices.Contains(s.Provenance.Reads, "grants") {
 		t.Errorf("provenance: %+v", s.Provenance)
 	}
 	if !slices.ContainsFunc(s.Provenance.Notes, func(n string) bool { return strings.Contains(n, "up to 14d behind") }) {
@@ -323,7 +316,7 @@ func TestActiveDirectory(t *testing.T) {
 // guid reads the id of an entry by another way.
 func (d *dc) guid(t testing.TB, dn string) string {
 	t.Helper()
-	out, err := exec.Command("ldbsearch", "-H", d.database(), "-b", dn, "-s", "base", "objectGUID").CombinedOutput()
+	out, err := exec.Command("ldbsearch", "-H", d.Database(), "-b", dn, "-s", "base", "objectGUID").CombinedOutput()
 	if err != nil {
 		t.Fatalf("ldbsearch %s: %v\n%s", dn, err, out)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/go-ldap/ldap/v3"
 
+	"github.com/lapse-audit/lapse/collectors/ldap/ldaptest"
 	"github.com/lapse-audit/lapse/internal/access"
 	"github.com/lapse-audit/lapse/internal/collect"
 )
@@ -24,10 +25,10 @@ func (d *nowhere) Reject(collect.Rejection) error { return nil }
 // compare within one run.
 func BenchmarkRead(b *testing.B) {
 	const n = 100_000
-	var f fixture
-	f.add("dc=example,dc=test", "objectClass: domain")
+	var f ldaptest.LDIF
+	f.Add("dc=example,dc=test", "objectClass: domain")
 	for i := range n {
-		f.add(fmt.Sprintf("uid=user%06d,dc=example,dc=test", i), "objectClass: inetOrgPerson", "objectClass: posixAccount", "objectClass: shadowAccount",
+		f.Add(fmt.Sprintf("uid=user%06d,dc=example,dc=test", i), "objectClass: inetOrgPerson", "objectClass: posixAccount", "objectClass: shadowAccount",
 			fmt.Sprintf("uid: user%06d", i), fmt.Sprintf("cn: Given Name %d", i), fmt.Sprintf("sn: Name %d", i), fmt.Sprintf("displayName: Name %d, Given", i),
 			fmt.Sprintf("mail: user%06d@example.test", i), fmt.Sprintf("employeeNumber: %d", i), fmt.Sprintf("uidNumber: %d", 10000+i), "gidNumber: 100",
 			fmt.Sprintf("homeDirectory: /home/user%06d", i), "loginShell: /bin/bash", "title: Engineer", "departmentNumber: 42", "telephoneNumber: +49 30 1234567",

@@ -12,6 +12,7 @@ import (
 
 	"github.com/go-ldap/ldap/v3"
 
+	"github.com/lapse-audit/lapse/collectors/ldap/ldaptest"
 	"github.com/lapse-audit/lapse/internal/collect"
 )
 
@@ -31,11 +32,11 @@ func groupDN(i int) string { return fmt.Sprintf("CN=Group %03d,OU=Groups,%s", i,
 // large is a domain whose groups make a tree: group i holds groups 2i+1 and 2i+2 and twenty users of its own.
 var large = sync.OnceValues(func() (*dc, error) {
 	users, groups := size()
-	var f fixture
-	f.add("OU=Staff,"+domain, "objectClass: organizationalUnit")
-	f.add("OU=Groups,"+domain, "objectClass: organizationalUnit")
+	var f ldaptest.LDIF
+	f.Add("OU=Staff,"+domain, "objectClass: organizationalUnit")
+	f.Add("OU=Groups,"+domain, "objectClass: organizationalUnit")
 	for i := range 20 {
-		f.add(fmt.Sprintf("OU=Dept %02d,OU=Staff,%s", i, domain), "objectClass: organizationalUnit")
+		f.Add(fmt.Sprintf("OU=Dept %02d,OU=Staff,%s", i, domain), "objectClass: organizationalUnit")
 	}
 	for i := range users {
 		uac := 512
@@ -46,7 +47,7 @@ var large = sync.OnceValues(func() (*dc, error) {
 		if i%4 != 0 {
 			lines = append(lines, fmt.Sprintf("lastLogonTimestamp: %d", 133700000000000000+int64(i)*1e9))
 		}
-		f.add(userDN(i), lines...)
+		f.Add(userDN(i), lines...)
 	}
 	for i := groups - 1; i >= 0; i-- {
 		lines := []string{"objectClass: group", fmt.Sprintf("sAMAccountName: g%03d", i), "groupType: -2147483646"}
@@ -58,14 +59,14 @@ var large = sync.OnceValues(func() (*dc, error) {
 		for j := range 20 {
 			lines = append(lines, "member: "+userDN((i*20+j)%users))
 		}
-		f.add(groupDN(i), lines...)
+		f.Add(groupDN(i), lines...)
 	}
 	d, err := makeDC("large", "")
 	if err != nil {
 		return nil, err
 	}
-	d.stop()
-	if err := d.load(f.String()); err != nil {
+	d.Stop()
+	if err := d.Load(f.String()); err != nil {
 		return nil, err
 	}
 	change := fmt.Sprintf("dn: CN=Domain Admins,CN=Users,%s\nchangetype: modify\nadd: member\nmember: %s\n", domain, groupDN(groups/8))
@@ -76,16 +77,16 @@ var large = sync.OnceValues(func() (*dc, error) {
 	for i := range 5 { // now in it by their primary group, and in no list of members
 		change += fmt.Sprintf("dn: %s\nchangetype: modify\nreplace: primaryGroupID\nprimaryGroupID: 512\n\n", userDN(users-1-i))
 	}
-	if err := d.amend(change); err != nil {
+	if err := d.Amend(change); err != nil {
 		return nil, err
 	}
-	return d, d.start()
+	return d, samba.Start(d.DC)
 })
 
 // ldapsearch counts what OpenLDAP's tool is given: entries, and lines of an attribute.
 func (d *dc) ldapsearch(t testing.TB, filter, attribute string) (entries, values int) {
 	t.Helper()
-	out, err := exec.Command("ldapsearch", "-x", "-LLL", "-o", "ldif-wrap=no", "-H", "ldapi://"+strings.ReplaceAll(d.dir, "/", "%2F")+"%2Fs%2Fprivate%2Fldap_priv%2Fldapi",
+	out, err := exec.Command("ldapsearch", "-x", "-LLL", "-o", "ldif-wrap=no", "-H", "ldapi://"+strings.ReplaceAll(d.Dir, "/", "%2F")+"%2Fs%2Fprivate%2Fldap_priv%2Fldapi",
 		"-b", domain, "-E", "pr=1000/noprompt", filter, attribute).Output()
 	if err != nil {
 		t.Fatalf("ldapsearch: %v", err)
@@ -103,7 +104,7 @@ func (d *dc) ldapsearch(t testing.TB, filter, attribute string) (entries, values
 
 func largeDC(t testing.TB) *dc {
 	t.Helper()
-	needSamba(t)
+	ldaptest.Need(t)
 	d, err := large()
 	if err != nil {
 		t.Fatal(err)

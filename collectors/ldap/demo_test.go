@@ -16,6 +16,7 @@ import (
 	"github.com/go-ldap/ldap/v3"
 	diff "github.com/google/go-cmp/cmp"
 
+	"github.com/lapse-audit/lapse/collectors/ldap/ldaptest"
 	"github.com/lapse-audit/lapse/internal/access"
 	"github.com/lapse-audit/lapse/internal/synth"
 )
@@ -156,11 +157,11 @@ func loadDemo(t testing.TB, file string) *dc {
 		}
 	}
 	d := newDC(t, "demo", add.String())
-	d.stop()
-	if err := d.amend(change.String()); err != nil {
+	d.Stop()
+	if err := d.Amend(change.String()); err != nil {
 		t.Fatal(err)
 	}
-	if err := d.start(); err != nil {
+	if err := samba.Start(d.DC); err != nil {
 		t.Fatal(err)
 	}
 	return d
@@ -169,7 +170,7 @@ func loadDemo(t testing.TB, file string) *dc {
 // The directory of a made-up company, loaded into a real domain and read over LDAP, is what it is in its file, and the same
 // is found in it. Ids differ, as a domain gives its own: accounts and groups are compared by name.
 func TestDemoInSamba(t *testing.T) {
-	needSamba(t)
+	ldaptest.Need(t)
 	const night = 10
 	company := synth.New(synth.Config{Seed: 7, People: 300})
 	dir := t.TempDir()
@@ -178,8 +179,8 @@ func TestDemoInSamba(t *testing.T) {
 	}
 	file := filepath.Join(dir, synth.Exports, synth.AD, synth.DirectoryLDIF)
 	d := loadDemo(t, file)
-	online := demoConfig(d.url(), domain)
-	online.CA, online.Bind = d.ca, Bind{Method: Simple, DN: adminDN, Password: secretRef}
+	online := demoConfig(d.URL(), domain)
+	online.CA, online.Bind = d.CA, Bind{Method: Simple, DN: adminDN, Password: secretRef}
 	server := take(t, collector(t, online))
 	export := take(t, collector(t, demoConfig("ldif:"+file, demoDomain)))
 
@@ -199,7 +200,7 @@ func TestDemoInSamba(t *testing.T) {
 			t.Fatal(err)
 		}
 		text := strings.ReplaceAll(company.ConfigLDIF(), demoDomain, domain)
-		text = strings.Replace(text, "url: ldif:exports/ad/directory.ldif", fmt.Sprintf("url: %s\n    ca: %s\n    bind: {dn: %s, password: %q}", d.url(), d.ca, adminDN, "file:"+secret), 1)
+		text = strings.Replace(text, "url: ldif:exports/ad/directory.ldif", fmt.Sprintf("url: %s\n    ca: %s\n    bind: {dn: %s, password: %q}", d.URL(), d.CA, adminDN, "file:"+secret), 1)
 		online := scanned(t, dir, text, at, server)
 		online = slices.DeleteFunc(online, func(f string) bool { // of the domain's own accounts and groups
 			name := strings.Split(f, "\t")[2]

@@ -84,7 +84,7 @@ func TestDoctorsCommandsHelp(t *testing.T) {
 			continue
 		}
 		ran++
-		cmd := exec.Command("/bin/sh", "-c", "samba-tool dsacl set -s "+filepath.Join(twin.dir, "s/etc/smb.conf")+" -H "+twin.database()+" "+command)
+		cmd := exec.Command("/bin/sh", "-c", "samba-tool dsacl set -s "+filepath.Join(twin.Dir, "s/etc/smb.conf")+" -H "+twin.Database()+" "+command)
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Fatalf("%s: %v\n%s", command, err, out)
 		}

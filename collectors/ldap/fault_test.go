@@ -15,6 +15,7 @@ import (
 
 	ber "github.com/go-asn1-ber/asn1-ber"
 
+	"github.com/lapse-audit/lapse/collectors/ldap/ldaptest"
 	"github.com/lapse-audit/lapse/internal/collect"
 )
 
@@ -176,7 +177,7 @@ func TestConnectFaults(t *testing.T) {
 	d := corpDC(t)
 	dir := t.TempDir()
 	other := filepath.Join(dir, "other.pem")
-	if err := writeCert(other, filepath.Join(dir, "other.key"), d.ip, "x", time.Hour); err != nil {
+	if err := ldaptest.WriteCert(other, filepath.Join(dir, "other.key"), d.IP, "x", time.Hour); err != nil {
 		t.Fatal(err)
 	}
 	silent, err := net.Listen("tcp", "127.0.0.1:0") // takes connections and says nothing
@@ -210,7 +211,7 @@ func TestConnectFaults(t *testing.T) {
 		{"silent server", "no answer for 200ms", func(c *Config) {
 			c.URL, c.Timeout = Texts{"ldaps://" + silent.Addr().String()}, Span(200*time.Millisecond)
 		}, nil},
-		{"not TLS", "TLS: ", func(c *Config) { c.URL = Texts{"ldaps://" + net.JoinHostPort(d.ip, "389")} }, nil},
+		{"not TLS", "TLS: ", func(c *Config) { c.URL = Texts{"ldaps://" + net.JoinHostPort(d.IP, "389")} }, nil},
 	} {
 		t.Run(c.what, func(t *testing.T) {
 			config := d.config()
@@ -239,7 +240,7 @@ func TestConnectFaults(t *testing.T) {
 func TestExpiredCertificate(t *testing.T) {
 	d := corpDC(t)
 	dir := t.TempDir()
-	if err := writeCert(filepath.Join(dir, "c.pem"), filepath.Join(dir, "k.pem"), "127.0.0.1", "x", -time.Hour); err != nil {
+	if err := ldaptest.WriteCert(filepath.Join(dir, "c.pem"), filepath.Join(dir, "k.pem"), "127.0.0.1", "x", -time.Hour); err != nil {
 		t.Fatal(err)
 	}
 	pair, err := tls.LoadX509KeyPair(filepath.Join(dir, "c.pem"), filepath.Join(dir, "k.pem"))

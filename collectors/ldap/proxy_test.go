@@ -17,6 +17,8 @@ import (
 
 	ber "github.com/go-asn1-ber/asn1-ber"
 	"github.com/go-ldap/ldap/v3"
+
+	"github.com/lapse-audit/lapse/collectors/ldap/ldaptest"
 )
 
 // proxy stands between the collector and a controller. It holds to the limits of Microsoft's servers, which Samba doesn't
@@ -55,7 +57,7 @@ func newProxy(t testing.TB, back *dc) *proxy {
 	t.Helper()
 	dir := t.TempDir()
 	p := &proxy{ca: filepath.Join(dir, "cert.pem"), back: back, pageMax: 1000, rangeMax: 1500}
-	if err := writeCert(p.ca, filepath.Join(dir, "key.pem"), "127.0.0.1", "proxy.corp.example", time.Hour); err != nil {
+	if err := ldaptest.WriteCert(p.ca, filepath.Join(dir, "key.pem"), "127.0.0.1", "proxy.corp.example", time.Hour); err != nil {
 		t.Fatal(err)
 	}
 	pair, err := tls.LoadX509KeyPair(p.ca, filepath.Join(dir, "key.pem"))
@@ -67,7 +69,7 @@ func newProxy(t testing.TB, back *dc) *proxy {
 		t.Fatal(err)
 	}
 	p.url = "ldaps://" + l.Addr().String()
-	pem, err := os.ReadFile(back.ca)
+	pem, err := os.ReadFile(back.CA)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,7 +99,7 @@ func (p *proxy) config() Config {
 }
 
 func (p *proxy) serve(front net.Conn, pool *x509.CertPool, stop chan struct{}) {
-	back, err := tls.Dial("tcp", net.JoinHostPort(p.back.ip, "636"), &tls.Config{RootCAs: pool})
+	back, err := tls.Dial("tcp", net.JoinHostPort(p.back.IP, "636"), &tls.Config{RootCAs: pool})
 	if err != nil {
 		front.Close()
 		return

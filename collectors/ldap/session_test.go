@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/go-ldap/ldap/v3"
+
+	"github.com/lapse-audit/lapse/collectors/ldap/ldaptest"
 )
 
 // Every way to connect and to bind gives the same directory.
@@ -26,7 +28,7 @@ func TestWaysIn(t *testing.T) {
  CORP.EXAMPLE = {
   kdc = %s:88
  }
-`, d.ip), 0o600)
+`, d.IP), 0o600)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,16 +36,16 @@ func TestWaysIn(t *testing.T) {
 		what   string
 		change func(*Config)
 	}{
-		{"start_tls", func(c *Config) { c.URL, c.StartTLS = Texts{"ldap://" + d.ip}, true }},
+		{"start_tls", func(c *Config) { c.URL, c.StartTLS = Texts{"ldap://" + d.IP}, true }},
 		{"by name", func(c *Config) { c.ServerName = "dc1.corp.example" }},
 		{"ldapi", func(c *Config) { // whoever may open this socket is the system itself
-			c.URL, c.Bind = Texts{"ldapi://" + filepath.Join(d.dir, "s/private/ldap_priv/ldapi")}, Bind{}
+			c.URL, c.Bind = Texts{"ldapi://" + filepath.Join(d.Dir, "s/private/ldap_priv/ldapi")}, Bind{}
 		}},
 		{"by DN", func(c *Config) { c.Bind.DN = "CN=Administrator,CN=Users," + domain }},
 		{"gssapi", func(c *Config) {
 			c.Bind = Bind{Method: GSSAPI, User: "Administrator", Realm: "CORP.EXAMPLE", Password: secretRef, Krb5Conf: krb5, SPN: "ldap/dc1.corp.example"}
 		}},
-		{"failover", func(c *Config) { c.URL = Texts{"ldaps://127.0.0.1:1", d.url(), "ldaps://127.0.0.1:2"} }},
+		{"failover", func(c *Config) { c.URL = Texts{"ldaps://127.0.0.1:1", d.URL(), "ldaps://127.0.0.1:2"} }},
 	} {
 		t.Run(c.what, func(t *testing.T) {
 			config := d.config()
@@ -136,7 +138,7 @@ func TestTap(t *testing.T) {
 func TestClientCertificate(t *testing.T) {
 	dir := t.TempDir()
 	for name, host := range map[string]string{"server": "ldap.corp.example", "client": "lapse-reader"} {
-		if err := writeCert(filepath.Join(dir, name+".pem"), filepath.Join(dir, name+".key"), "127.0.0.1", host, time.Hour); err != nil {
+		if err := ldaptest.WriteCert(filepath.Join(dir, name+".pem"), filepath.Join(dir, name+".key"), "127.0.0.1", host, time.Hour); err != nil {
 			t.Fatal(err)
 		}
 	}

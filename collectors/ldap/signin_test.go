@@ -9,29 +9,27 @@ import (
 
 	"github.com/go-ldap/ldap/v3"
 
+	"github.com/lapse-audit/lapse/collectors/ldap/ldaptest"
 	"github.com/lapse-audit/lapse/internal/access"
 )
 
 // A second controller of the same domain, which is a copy of the first with sign-ins of its own.
 func (d *dc) copy(t testing.TB, name, change string) *dc {
 	t.Helper()
-	twin := &dc{dir: work + "/" + name}
-	if err := run(nil, "cp", "-a", d.dir, twin.dir); err != nil {
+	made, err := samba.Copy(d.Dir, name)
+	if err != nil {
 		t.Fatal(err)
 	}
-	conf := twin.dir + "/s/etc/smb.conf"
-	if err := run(nil, "sed", "-i", "s,"+d.dir+"/,"+twin.dir+"/,g", conf); err != nil {
-		t.Fatal(err)
-	}
+	twin := &dc{made}
 	if change != "" {
-		if err := twin.amend(change, "relax:0"); err != nil {
+		if err := twin.Amend(change, "relax:0"); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := twin.start(); err != nil {
+	if err := samba.Start(twin.DC); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(twin.stop)
+	t.Cleanup(twin.Stop)
 	return twin
 }
 
@@ -42,7 +40,7 @@ func TestExactSignIn(t *testing.T) {
 	twin := d.copy(t, "twin", fmt.Sprintf("dn: CN=Roast,OU=People,%s\nchangetype: modify\nreplace: lastLogon\nlastLogon: 134000000000000000\n", domain))
 	config := d.config()
 	config.CA = bothCAs(t, d, twin)
-	config.URL = Texts{d.url(), twin.url()}
+	config.URL = Texts{d.URL(), twin.URL()}
 	if s := take(t, collector(t, config)); s.accounts["roast"].LastLoginAt != nil {
 		t.Errorf("roast signed in at %s, which only the second controller knows", s.accounts["roast"].LastLoginAt)
 	}
@@ -64,18 +62,18 @@ func TestExactSignIn(t *testing.T) {
 	}
 	defer admin.Del(ldap.NewDelRequest("CN=DC3,"+servers, nil))
 	third := fmt.Sprintf("dn: CN=NTDS Settings,CN=DC3,%s\nobjectClass: nTDSDSA\ninvocationId: 7b6f5b0c-1c8e-4e2f-9d43-0c1f0f3f1a11\nmsDS-hasMasterNCs: %s\n", servers, domain)
-	if err := run(strings.NewReader(third), "ldbadd", "-H", d.database(), "--controls=relax:0"); err != nil {
+	if err := ldaptest.Run(strings.NewReader(third), "ldbadd", "-H", d.Database(), "--controls=relax:0"); err != nil {
 		t.Fatal(err)
 	}
-	defer run(nil, "ldbdel", "-H", d.database(), "--controls=relax:0", "CN=NTDS Settings,CN=DC3,"+servers)
+	defer ldaptest.Run(nil, "ldbdel", "-H", d.Database(), "--controls=relax:0", "CN=NTDS Settings,CN=DC3,"+servers)
 	s = take(t, collector(t, config))
 	if s.Provenance.Coverage["last_login"] != access.CoveragePartial || !slices.ContainsFunc(s.Provenance.Notes, func(n string) bool { return strings.Contains(n, "not read from DC3") }) {
 		t.Errorf("coverage %s, notes %q", s.Provenance.Coverage["last_login"], s.Provenance.Notes)
 	}
 
 	// One that is down is an error: whoever signed in there would look unused.
-	twin.stop()
-	if _, err := tryTake(t.Context(), collector(t, config)); err == nil || !strings.Contains(err.Error(), twin.url()) {
+	twin.Stop()
+	if _, err := tryTake(t.Context(), collector(t, config)); err == nil || !strings.Contains(err.Error(), twin.URL()) {
 		t.Errorf("error %v", err)
 	}
 }

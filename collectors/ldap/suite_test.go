@@ -87,7 +87,7 @@ func export(t testing.TB, d *dc, attributes ...string) string {
 		}
 		t.Skipf("no ldapsearch: %v; %s", err, how)
 	}
-	args := []string{"-x", "-LLL", "-H", "ldapi://" + strings.ReplaceAll(d.dir, "/", "%2F") + "%2Fs%2Fprivate%2Fldap_priv%2Fldapi", "-b", domain, "-E", "pr=500/noprompt", "(objectClass=*)"}
+	args := []string{"-x", "-LLL", "-H", "ldapi://" + strings.ReplaceAll(d.Dir, "/", "%2F") + "%2Fs%2Fprivate%2Fldap_priv%2Fldapi", "-b", domain, "-E", "pr=500/noprompt", "(objectClass=*)"}
 	out, err := exec.Command("ldapsearch", append(args, attributes...)...).Output()
 	if err != nil {
 		t.Fatalf("ldapsearch: %v\n%s", err, out)
@@ -140,7 +140,7 @@ func TestExportEqualsServer(t *testing.T) {
 	d := corpDC(t)
 	file := export(t, d, "*", "msDS-User-Account-Control-Computed")
 	config := d.config()
-	config.URL, config.Bind, config.CA = Texts{"ldapi://" + filepath.Join(d.dir, "s/private/ldap_priv/ldapi")}, Bind{}, ""
+	config.URL, config.Bind, config.CA = Texts{"ldapi://" + filepath.Join(d.Dir, "s/private/ldap_priv/ldapi")}, Bind{}, ""
 	want := take(t, collector(t, config))
 	got := take(t, collector(t, Config{URL: Texts{"ldif:" + filepath.Base(file)}}, func(o *Options) { o.Base = filepath.Dir(file) }))
 	same(t, "from the export", got, want)

@@ -37,11 +37,12 @@ type Samba struct {
 
 // DC is a domain controller. Its ports are fixed, so it has a loopback address of its own.
 type DC struct {
-	CA string // PEM file of its certificate
+	Dir string // of its files; smb.conf and its database are in s below it
+	IP  string // set once it is started
+	CA  string // PEM file of its certificate
 
-	dir, ip string
-	cmd     *exec.Cmd
-	stdin   io.Closer // it ends when this closes, so that it can't outlive the test
+	cmd   *exec.Cmd
+	stdin io.Closer // it ends when this closes, so that it can't outlive the test
 }
 
 // Missing says what keeps Samba from running here and how to mend it, nil if nothing does.
@@ -116,7 +117,7 @@ func (s *Samba) provision() error {
 	if err := os.WriteFile(conf, nil, 0o600); err != nil {
 		return err
 	}
-	err := run(nil, "samba-tool", "domain", "provision", "-s", conf, "--targetdir="+filepath.Join(dir, "s"), "--realm=CORP.EXAMPLE", "--domain=CORP",
+	err := Run(nil, "samba-tool", "domain", "provision", "-s", conf, "--targetdir="+filepath.Join(dir, "s"), "--realm=CORP.EXAMPLE", "--domain=CORP",
 		"--server-role=dc", "--dns-backend=NONE", "--adminpass="+Password, "--host-name=dc1", "--host-ip=127.0.0.1", "--backend-store=mdb", "--backend-store-size=1Gb")
 	if err == nil {
 		s.empty = dir
@@ -124,13 +125,13 @@ func (s *Samba) provision() error {
 	return err
 }
 
-// Copy makes a controller of what another holds, which must not run.
+// Copy makes a controller of the files of another.
 func (s *Samba) Copy(from, name string) (*DC, error) {
-	d := &DC{dir: filepath.Join(s.dir, name)}
-	if err := run(nil, "cp", "-a", from, d.dir); err != nil {
+	d := &DC{Dir: filepath.Join(s.dir, name)}
+	if err := Run(nil, "cp", "-a", from, d.Dir); err != nil {
 		return nil, err
 	}
-	return d, filepath.WalkDir(d.dir, func(path string, e fs.DirEntry, err error) error {
+	return d, filepath.WalkDir(d.Dir, func(path string, e fs.DirEntry, err error) error {
 		if err != nil || !strings.HasSuffix(path, ".conf") {
 			return err
 		}
@@ -138,13 +139,13 @@ func (s *Samba) Copy(from, name string) (*DC, error) {
 		if err != nil {
 			return err
 		}
-		return os.WriteFile(path, bytes.ReplaceAll(text, []byte(from+"/"), []byte(d.dir+"/")), 0o600)
+		return os.WriteFile(path, bytes.ReplaceAll(text, []byte(from+"/"), []byte(d.Dir+"/")), 0o600)
 	})
 }
 
 // Load adds entries to the database of a controller that doesn't run.
 func (d *DC) Load(ldif string) error {
-	return run(strings.NewReader(ldif), "ldbadd", "-o", "batch_mode:1", "-o", "transaction_index_cache_size:200000", "-H", d.Database())
+	return Run(strings.NewReader(ldif), "ldbadd", "-o", "batch_mode:1", "-o", "transaction_index_cache_size:200000", "-H", d.Database())
 }
 
 // Amend changes entries in the database of a controller that doesn't run, also what no server lets a client change.
@@ -153,7 +154,7 @@ func (d *DC) Amend(ldif string, controls ...string) error {
 	for _, c := range controls {
 		args = append(args, "--controls="+c)
 	}
-	return run(strings.NewReader(ldif), "ldbmodify", args...)
+	return Run(strings.NewReader(ldif), "ldbmodify", args...)
 }
 
 // Forbid takes a right from an account: sddl is an access control entry, in which %s stands for its SID, on an object.
@@ -167,14 +168,14 @@ func (d *DC) Forbid(account, object, sddl string) error {
 		return fmt.Errorf("there is no account %s", account)
 	}
 	sid, _, _ = strings.Cut(sid, "\n")
-	return run(nil, "samba-tool", "dsacl", "set", "-s", filepath.Join(d.dir, "s/etc/smb.conf"), "-H", d.Database(), "--objectdn="+object, "--sddl="+fmt.Sprintf(sddl, sid))
+	return Run(nil, "samba-tool", "dsacl", "set", "-s", filepath.Join(d.Dir, "s/etc/smb.conf"), "-H", d.Database(), "--objectdn="+object, "--sddl="+fmt.Sprintf(sddl, sid))
 }
 
 // Database is the file of ldb-tools' -H.
-func (d *DC) Database() string { return filepath.Join(d.dir, "s/private/sam.ldb") }
+func (d *DC) Database() string { return filepath.Join(d.Dir, "s/private/sam.ldb") }
 
 // URL is where it is read.
-func (d *DC) URL() string { return "ldaps://" + d.ip }
+func (d *DC) URL() string { return "ldaps://" + d.IP }
 
 // Start starts a controller, which runs until it is stopped or s is closed.
 func (s *Samba) Start(d *DC) error {
@@ -182,26 +183,26 @@ func (s *Samba) Start(d *DC) error {
 		ip := fmt.Sprintf("127.%d.%d.%d", 20+rand.IntN(200), rand.IntN(256), 1+rand.IntN(254))
 		if l, err := net.Listen("tcp", ip+":389"); err == nil {
 			l.Close()
-			d.ip = ip
+			d.IP = ip
 			break
 		}
 	}
-	home := filepath.Join(d.dir, "s")
-	d.CA = filepath.Join(d.dir, "cert.pem")
-	key := filepath.Join(d.dir, "key.pem")
-	if err := WriteCert(d.CA, key, d.ip, "dc1.corp.example", 24*time.Hour); err != nil {
+	home := filepath.Join(d.Dir, "s")
+	d.CA = filepath.Join(d.Dir, "cert.pem")
+	key := filepath.Join(d.Dir, "key.pem")
+	if err := WriteCert(d.CA, key, d.IP, "dc1.corp.example", 24*time.Hour); err != nil {
 		return err
 	}
 	if err := os.MkdirAll(filepath.Join(home, "run"), 0o755); err != nil {
 		return err
 	}
-	log, err := os.Create(filepath.Join(d.dir, "samba.log"))
+	log, err := os.Create(filepath.Join(d.Dir, "samba.log"))
 	if err != nil {
 		return err
 	}
 	defer log.Close()
 	d.cmd = exec.Command("samba", "-s", filepath.Join(home, "etc/smb.conf"), "-i", "-M", "single",
-		"--option=interfaces="+d.ip+"/8", "--option=bind interfaces only=yes", "--option=server services=ldap,kdc", "--option=dcerpc endpoint servers=-all",
+		"--option=interfaces="+d.IP+"/8", "--option=bind interfaces only=yes", "--option=server services=ldap,kdc", "--option=dcerpc endpoint servers=-all",
 		"--option=pid directory="+filepath.Join(home, "run"), "--option=ncalrpc dir="+filepath.Join(home, "run/ncalrpc"), "--option=ldb:nosync=yes",
 		"--option=ldap server require strong auth=allow_sasl_over_tls", // as Microsoft's servers do
 		"--option=tls certfile="+d.CA, "--option=tls keyfile="+key, "--option=tls cafile="+d.CA)
@@ -213,7 +214,7 @@ func (s *Samba) Start(d *DC) error {
 		return err
 	}
 	s.running = append(s.running, d)
-	for end := time.Now().Add(60 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(3 * time.Minute); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		if c, err := d.Dial(); err == nil {
 			c.Close()
 			return nil
@@ -251,7 +252,8 @@ func (d *DC) Dial() (*ldap.Conn, error) {
 	return c, nil
 }
 
-func run(stdin io.Reader, name string, args ...string) error {
+// Run runs a tool with what it reads; an error holds what it said.
+func Run(stdin io.Reader, name string, args ...string) error {
 	cmd := exec.Command(name, args...)
 	cmd.Stdin = stdin
 	out, err := cmd.CombinedOutput()
