@@ -81,6 +81,7 @@ func (e *DiskFullError) Unwrap() error { return e.Err }
 
 // Codes of ClickHouse's src/Common/ErrorCodes.cpp.
 const (
+	codeUnknownColumn  = 47
 	codeUnknownTable   = 60
 	codeNetwork        = 210
 	codeMemoryLimit    = 241

@@ -71,10 +71,12 @@ func (s *Store) subject(ctx context.Context, run uint64, subject finding.Subject
 	}
 	scan := func(rows driver.Rows, packed *string) error { return rows.Scan(packed) }
 	all, err := list(ctx, s, scan, query+" LIMIT 1", clickhouse.Named("run", run), clickhouse.Named("id", subject.ID), clickhouse.Named("source", subject.Source))
-	if err != nil {
+	switch {
+	case exception(err, codeUnknownColumn), exception(err, codeUnknownTable): // a version made them that knew other fields
+		return nil, ErrNotFound
+	case err != nil:
 		return nil, err
-	}
-	if len(all) == 0 {
+	case len(all) == 0:
 		return nil, ErrNotFound
 	}
 	return reader.read(all[0])

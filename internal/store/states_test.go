@@ -234,4 +234,12 @@ func testRunQueries(t *testing.T, n *nights) {
 		t.Fatalf("trend is %+v, %v", points, err)
 	}
 	wantEqual(t, "trend", []uint64{points[0].Open, points[0].New, points[0].Closed, points[2].Open, points[2].New, points[2].Closed}, []uint64{1, 0, 1, 1, 1, 0})
+
+	// Subjects that a version left which knew other fields are none, rather than an error of the engine's.
+	if err := s.exec(ctx, "ALTER TABLE "+subjectTable(access.SubjectAccount)+" DROP COLUMN account_purpose"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Subject(ctx, latest.ID, finding.Subject{Kind: access.SubjectAccount, Source: "ad", ID: "a1"}); !errors.Is(err, ErrNotFound) {
+		t.Errorf("a subject of another version: %v", err)
+	}
 }
