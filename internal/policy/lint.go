@@ -55,7 +55,7 @@ func lint(p *Policy, pack *Pack) []Problem {
 				l.unknownNot(name, s)
 				l.unknownDefault(s)
 				l.unknownCollection(s)
-				l.lostFinding(s)
+				l.lostFinding(name, s)
 				l.neverHolds(s)
 				l.calls(s)
 				if name == "findings" {
@@ -92,15 +92,16 @@ func (l *linter) warn(check string, loc *ast.Location, instead, format string, a
 
 // sight is one rule with what its names stand for.
 type sight struct {
-	schema *access.Schema
-	rule   *ast.Rule
-	names  map[ast.Var][]string // variables that stand for a place of the input
-	loops  map[ast.Var][]string // those of them over which the rule itself runs, element by element
-	known  map[string]bool      // places that some condition of the rule needs to be there
+	schema   *access.Schema
+	rule     *ast.Rule
+	names    map[ast.Var][]string // variables that stand for a place of the input
+	loops    map[ast.Var][]string // those of them over which the rule itself runs, element by element
+	elements map[ast.Var]bool     // those that any loop gives, which are there wherever they are spoken of
+	known    map[string]bool      // places that some condition of the rule needs to be there
 }
 
 func newSight(schema *access.Schema, r *ast.Rule) *sight {
-	s := &sight{schema: schema, rule: r, names: map[ast.Var][]string{}, loops: map[ast.Var][]string{}, known: map[string]bool{}}
+	s := &sight{schema: schema, rule: r, names: map[ast.Var][]string{}, loops: map[ast.Var][]string{}, elements: map[ast.Var]bool{}, known: map[string]bool{}}
 	for grown := true; grown; {
 		before := len(s.names)
 		ast.WalkExprs(r, func(e *ast.Expr) bool {
@@ -129,6 +130,7 @@ func (s *sight) bind(e *ast.Expr) {
 				return
 			}
 			s.names[name] = path
+			s.elements[name] = loop
 			if loop && slices.Contains(s.rule.Body, e) {
 				s.loops[name] = path
 			}
@@ -200,10 +202,11 @@ func (s *sight) place(t *ast.Term) ([]string, *access.Node) {
 }
 
 // optional is a place that may be absent in a subject, though the document is of its kind. What lies in an element of an
-// array is absent if the element lacks it.
+// array is absent if the element lacks it; but a list in it is read with the list around it, and never absent (see
+// access.Schema.Columns).
 func (s *sight) optional(path []string) bool {
 	node := s.schema.Root
-	optional := false
+	optional, inside := false, false
 	for _, name := range path {
 		next := node.Field(name)
 		if next == nil { // in a map
@@ -214,6 +217,10 @@ func (s *sight) optional(path []string) bool {
 		if node.Array && len(path) > 1 && name != path[len(path)-1] {
 			optional = false // the loop over it says that it is there
 		}
+		if node.Array && inside {
+			optional = false
+		}
+		inside = inside || node.Array
 	}
 	return optional
 }

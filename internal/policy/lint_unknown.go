@@ -46,7 +46,7 @@ func (l *linter) unknownNot(name string, s *sight) {
 			return false
 		}
 		s.fields(inner, func(t *ast.Term, path []string, _ *access.Node) {
-			if s.optional(path) && !s.known[strings.Join(path, ".")] && l.said(path) == unsaid {
+			if s.optional(path) && !s.known[strings.Join(path, ".")] && l.said(path) == unsaid && !l.handled(name, s.rule, path) {
 				l.warn("unknown-not", e.Location, fmt.Sprintf("say it without not%s, and name %s under needs", positive(inner), strings.Join(path, ".")),
 					"%s holds also where nobody knows %s", plainExpr(e), t)
 			}
@@ -266,26 +266,36 @@ func (l *linter) unknownCollection(s *sight) {
 }
 
 // unsaidNeed finds a condition by which subjects are passed over though nobody knows whether they meet it: they are counted
-// as judged and clean.
+// as judged and clean. It says so once for each place.
 func (l *linter) unsaidNeed(s *sight) {
+	told := map[string]bool{}
 	for _, e := range s.rule.Body {
 		if e.IsNegated() || e.IsSome() || e.IsEvery() || e.IsAssignment() || buildsText(e) {
 			continue
 		}
 		s.fields(e, func(t *ast.Term, path []string, node *access.Node) {
-			if !node.Leaf() || !s.optional(path) || l.said(path) != unsaid {
+			dotted := strings.Join(path, ".")
+			if !node.Leaf() || !s.optional(path) || l.said(path) != unsaid || told[dotted] {
 				return
 			}
-			l.warn("unsaid-need", e.Location, fmt.Sprintf("needs: [%s] in METADATA", strings.Join(path, ".")),
+			told[dotted] = true
+			l.warn("unsaid-need", e.Location, fmt.Sprintf("needs: [%s] in METADATA", dotted),
 				"%s may be unknown, and METADATA does not say that the rule needs it: such a subject passes for judged and clean", t)
 		})
 	}
 }
 
-// lostFinding finds a text made from a field that may be absent: then the whole finding is.
-func (l *linter) lostFinding(s *sight) {
+// lostFinding finds a text made from a field that may be absent: then the whole finding is. A helper with a default has a
+// value all the same.
+func (l *linter) lostFinding(name string, s *sight) {
+	if slices.ContainsFunc(l.rules[name], func(r *ast.Rule) bool { return r.Default }) {
+		return
+	}
 	lost := func(at *ast.Location, x any) {
 		s.fields(x, func(t *ast.Term, path []string, node *access.Node) {
+			if v, ok := t.Value.(ast.Var); ok && s.elements[v] {
+				return
+			}
 			if !s.optional(path) || s.known[strings.Join(path, ".")] || l.said(path) != unsaid {
 				return
 			}

@@ -64,12 +64,12 @@ func Check(opts Options, sources ...Source) ([]Problem, error) {
 			out = append(out, p)
 		}
 	}
+	out = allowed(out, pack.sources, len(l.faults) == 0)
 	for i := range out {
 		if out[i].Policy == "" {
 			out[i].Policy = pack.owner(out[i].File)
 		}
 	}
-	out = allowed(out, pack.sources)
 	slices.SortStableFunc(out, func(a, b Problem) int {
 		return cmp.Or(strings.Compare(a.File, b.File), a.Line-b.Line, a.Column-b.Column, strings.Compare(a.Check, b.Check))
 	})
@@ -146,8 +146,14 @@ func parted(f fault) (message, cure string) {
 
 var allowForm = regexp.MustCompile(`#\s*lapse:allow\s+([a-z-]+)(?::\s*(\S.*))?\s*$`)
 
-// allowed leaves out the warnings that a comment silences. A comment without a reason silences nothing, and says so.
-func allowed(problems []Problem, files []file) []Problem {
+// allowed leaves out the warnings that a comment silences. A comment that silences nothing is one to warn of. Whether
+// its warning is gone is known only of a whole pack: in a broken one not all is looked for.
+func allowed(problems []Problem, files []file, whole bool) []Problem {
+	type place struct {
+		file string
+		line int
+	}
+	used := map[place]bool{}
 	lines := map[string][]string{}
 	for _, f := range files {
 		lines[f.name] = strings.Split(f.text, "\n")
@@ -159,6 +165,7 @@ func allowed(problems []Problem, files []file) []Problem {
 				continue
 			}
 			if m := allowForm.FindStringSubmatch(text[n]); m != nil && m[1] == p.Check && m[2] != "" {
+				used[place{p.File, n}] = true
 				return true
 			}
 		}
@@ -176,6 +183,9 @@ func allowed(problems []Problem, files []file) []Problem {
 			case Checks[m[1]] == "":
 				out = append(out, Problem{File: f.name, Line: i + 1, Check: "allow", Level: Warning,
 					Message: "lapse:allow names no check that there is: " + m[1], Instead: strings.TrimPrefix(didYouMean(m[1], keys(Checks)), ": ")})
+			case whole && !used[place{f.name, i}]:
+				out = append(out, Problem{File: f.name, Line: i + 1, Check: "allow", Level: Warning,
+					Message: "lapse:allow " + m[1] + " silences nothing: there is no such warning on its line or the next", Instead: "no comment, or one beside what it is about"})
 			}
 		}
 	}

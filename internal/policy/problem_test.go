@@ -80,17 +80,23 @@ func TestCheckClean(t *testing.T) {
 	}
 }
 
-// The shipped pack loads, so check must not call anything in it an error.
+// The shipped pack is the first that check must have nothing to say about: what is meant there says why.
 func TestCheckShipped(t *testing.T) {
 	problems, err := Check(Options{}, Source{Name: "policies", FS: policies.FS})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, p := range problems {
-		if p.Level == Error || p.Instead == "" || p.Line == 0 || p.Policy == "" {
-			t.Errorf("%+v", p)
-		}
-		t.Logf("%s:%d: %s: %s", p.File, p.Line, p.Check, p.Message)
+		t.Errorf("%s:%d: %s %s: %s | %s", p.File, p.Line, p.Level, p.Check, p.Message, p.Instead)
+	}
+}
+
+// A rule that asks for a place on several lines needs it once.
+func TestCheckTellsOfANeedOnce(t *testing.T) {
+	text := strings.Replace(clean, "input.account.locked\n", "input.account.locked\n\tinput.account.days_since_password > 30\n\tinput.account.days_since_password < 365\n", 1)
+	got := check(t, map[string]string{"locked/policy.rego": text, "locked/policy_test.rego": cleanTest})
+	if len(got) != 1 || got[0].Check != "unsaid-need" || got[0].Line != 22 {
+		t.Errorf("%+v", got)
 	}
 }
 
@@ -160,12 +166,19 @@ func TestCheckFindsPlantedMistakes(t *testing.T) {
 		"no control":                    {"#   controls: [\"CIS-8.1:5.1\"]\n", "", Warning, "metadata", 1, "METADATA names no control", "controls: "},
 		"a silencer without a reason":   {"input.account.locked\n", "input.account.locked\n\tnot input.account.mfa # lapse:allow unknown-not\n", Warning, "allow", 22, "gives no reason", "why it is meant here"},
 		"a silencer of nothing":         {"input.account.locked\n", "input.account.locked # lapse:allow unknown-nut: meant\n", Warning, "allow", 21, "names no check that there is", "unknown-not"},
+		"a silencer that is left over":  {"input.account.locked\n", "input.account.locked # lapse:allow unknown-not: meant\n", Warning, "allow", 21, "silences nothing", "no comment"},
 		"a test that does not compile":  {"", "", Error, "test", 8, "undefined function conut", "correct it as said"},
 		"a need's helper is explicit":   {"", "", "", "", 0, "", ""},
 		"a silencer that silences":      {"", "", "", "", 0, "", ""},
 		"tests are missing altogether":  {"", "", Warning, "no-tests", 1, "nothing tests the policy", "a _test.rego beside it"},
 		"two policies with one id":      {"", "", Error, "metadata", 6, "id ACME-01 is taken by", "every policy needs an id of its own"},
 		"two findings rules, one is ok": {"", "", "", "", 0, "", ""},
+		"both cases of a comparison":    {"", "", "", "", 0, "", ""},
+		"one case of a comparison":      {"", "", Warning, "unknown-not", 29, "holds also where nobody knows input.account.login_lag_days", "<= 0"},
+		"a text with a default":         {"", "", "", "", 0, "", ""},
+		"a text without a default":      {"", "", Warning, "lost-finding", 28, "without input.person.department there is no text", "object.get"},
+		"an element in a text":          {"", "", "", "", 0, "", ""},
+		"an element's field in a text":  {"", "", Warning, "lost-finding", 25, "without g.entitlement.name there is no text", "object.get"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			text, tests := clean, cleanTest
@@ -197,6 +210,24 @@ func TestCheckFindsPlantedMistakes(t *testing.T) {
 				files["other/policy.rego"] = strings.Replace(clean, "acme.locked", "acme.other", 1)
 				files["other/policy_test.rego"] = strings.ReplaceAll(cleanTest, "acme.locked", "acme.other")
 				files["other/policy_test.rego"] = strings.ReplaceAll(files["other/policy_test.rego"], "locked.", "other.")
+			case "both cases of a comparison", "one case of a comparison":
+				text = strings.Replace(text, "is locked\", [lib.account_name", "is locked%s\", [lib.account_name, how", 1) +
+					"\nhow := \" since\" if {\n\tnot input.account.login_lag_days > 0\n}\n"
+				if c.check == "" {
+					text += "\nhow := \" about\" if input.account.login_lag_days > 0\n"
+				}
+			case "a text with a default", "a text without a default":
+				text = strings.Replace(text, "is locked\", [lib.account_name", "is locked%s\", [lib.account_name, where", 1)
+				if c.check == "" {
+					text += "\ndefault where := \"\"\n"
+				}
+				text += "\nwhere := sprintf(\" in %s\", [input.person.department])\n"
+			case "an element in a text":
+				text = strings.Replace(text, "\tmessage := sprintf(\"%s is locked\", [lib.account_name])", "\tpaths := [concat(\" > \", [upper(step) | some step in g.path]) | some g in input.grants]\n\tmessage := sprintf(\"%s is locked: %s\", [lib.account_name, concat(\", \", paths)])", 1)
+				text = strings.Replace(text, "account.days_since_login]", "account.days_since_login, grants]", 1)
+			case "an element's field in a text":
+				text = strings.Replace(text, "\tmessage := sprintf(\"%s is locked\", [lib.account_name])", "\tnames := [upper(g.entitlement.name) | some g in input.grants]\n\tmessage := sprintf(\"%s is locked: %s\", [lib.account_name, concat(\", \", names)])", 1)
+				text = strings.Replace(text, "account.days_since_login]", "account.days_since_login, grants]", 1)
 			case "two findings rules, one is ok":
 				text += "\nfindings contains {\"message\": \"locked for good\"} if {\n\tinput.account.locked\n\tinput.account.enabled == true\n}\n"
 			}
@@ -215,6 +246,9 @@ func TestCheckFindsPlantedMistakes(t *testing.T) {
 				t.Errorf("want line %d: %s %s: %s | %s\ngot %s", c.line, c.level, c.check, c.message, c.instead, strings.Join(lines, "\n    "))
 			}
 			for _, p := range got {
+				if p.Instead == "" || p.Line == 0 || p.Level == Warning && p.Policy == "" {
+					t.Errorf("says too little: %+v", p)
+				}
 				meant := p.Check == c.check || p.Check == "unsaid-need" || p.Check == "unknown-not" && c.check == "allow"
 				if p.Level == Warning && c.level != Error && !meant {
 					t.Errorf("and besides: %s:%d %s: %s", p.File, p.Line, p.Check, p.Message)

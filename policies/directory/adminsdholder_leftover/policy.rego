@@ -13,7 +13,7 @@
 #     protected: [account operators, administrators, backup operators, domain admins, domain controllers, enterprise admins, enterprise key admins, key admins, print operators, read-only domain controllers, replicator, schema admins, server operators]
 #   enabled: false
 #   scope: {account.privileged: false}
-#   needs: [account.attributes.admin_count, grants]
+#   needs: [account.attributes.admin_count, account.attributes.rid|account.username, grants, grants.entitlement.name]
 package lapse.directory.adminsdholder_leftover
 
 import rego.v2
@@ -23,9 +23,8 @@ import data.lapse.lib
 findings contains {"message": message, "evidence": evidence} if {
 	input.account.attributes.admin_count == "1"
 	input.account.privileged == false
-	input.grants
-	not protected
-	not built_in
+	unprotected
+	ordinary
 	message := sprintf("%s in %s%s is marked as an administrator (adminCount), and is in no privileged group any more", [
 		lib.account_name,
 		input.source.name,
@@ -40,13 +39,25 @@ findings contains {"message": message, "evidence": evidence} if {
 	])
 }
 
-# The directory protects some groups that a source may not call privileged.
-protected if {
-	some grant in input.grants
-	lower(grant.entitlement.name) in data.params["AD-07"].protected
+# The directory protects some groups that a source may not call privileged, and a group without a name may be one of them.
+unprotected if {
+	every grant in input.grants {
+		name := lower(grant.entitlement.name)
+		not name in data.params["AD-07"].protected
+	}
 }
 
-# Administrator and krbtgt are protected for their own sake.
-built_in if input.account.attributes.rid in {"500", "502"}
+# Administrator and krbtgt are protected for their own sake. Without a number and a name nobody can tell.
+ordinary if {
+	number := input.account.attributes.rid
+	not number in {"500", "502"}
+	not named_krbtgt
+}
 
-built_in if startswith(lower(input.account.username), "krbtgt")
+ordinary if {
+	not input.account.attributes.rid
+	name := lower(input.account.username)
+	not startswith(name, "krbtgt")
+}
+
+named_krbtgt if startswith(lower(input.account.username), "krbtgt")

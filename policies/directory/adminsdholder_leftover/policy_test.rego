@@ -14,6 +14,8 @@ test_flags[note] if {
 		"a person's account": {"message": text},
 		"disabled": {"set": {"account": {"enabled": false}}, "message": text},
 		"unknown kind": {"remove": ["/account/kind", "/account/enabled", "/account/attributes/rid", "/account/attributes/dn"], "message": text},
+		"number unknown": {"remove": ["/account/attributes/rid"], "message": text},
+		"name unknown": {"remove": ["/account/username"], "message": replace(text, "ada in", "ada@example.com in")},
 		"without any group": {"set": {"grants": []}, "message": text},
 		"nobody's": {"remove": ["/person"], "message": replace(text, " of Ada Byron", "")},
 	}
@@ -31,9 +33,12 @@ test_passes_over[note] if {
 		"unknown privilege": {"remove": ["/account/privileged"]},
 		"grants unread": {"remove": ["/grants"]},
 		"in a protected group that is not called privileged": {"set": {"grants": [{"entitlement": {"id": "g-2", "name": "Print Operators"}, "direct": true, "depth": 0}]}},
+		"in a group that is not called privileged and has no name": {"set": {"grants": array.concat(example.account.grants, [{"entitlement": {"id": "g-2"}, "direct": true, "depth": 0}])}},
 		"Administrator": {"set": {"account": {"attributes": {"rid": "500"}}}},
 		"krbtgt": {"set": {"account": {"attributes": {"rid": "502"}}}},
 		"krbtgt, number unknown": {"set": {"account": {"username": "krbtgt"}}, "remove": ["/account/attributes/rid"]},
+		"krbtgt of a read-only domain controller": {"set": {"account": {"username": "krbtgt_20811", "attributes": {"rid": "1115"}}}},
+		"neither number nor name": {"remove": ["/account/attributes/rid", "/account/username"]},
 	}
 	subject := example.changed(marked, case)
 	adminsdholder_leftover.findings == set() with input as subject

@@ -7,6 +7,7 @@
 #   subject: account
 #   severity: high
 #   controls: ["NIST-800-53r5:IA-5", "NIST-800-53r5:SC-12"]
+#   # lapse:allow any-kind: it flags krbtgt alone, by its number or its name
 #   action: rotate_key
 #   assignee: security
 #   params: {days: 180}

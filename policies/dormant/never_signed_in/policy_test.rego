@@ -30,6 +30,7 @@ test_passes_over[note] if {
 		"first seen lately, creation unknown": {"set": {"account": {"days_known": 29}}, "remove": ["/account/days_since_created"]},
 		"the person is new": {"set": {"person": {"days_since_start": 29}}},
 		"the person has not started": {"set": {"person": {"status": "future", "days_since_start": -10}}},
+		"the person has not started, and nobody says when they do": {"set": {"person": {"status": "future"}}, "remove": ["/person/days_since_start"]},
 		"disabled": {"set": {"account": {"enabled": false}}},
 		"a service account": {"set": {"account": {"kind": "service"}}},
 		"a shared account": {"set": {"account": {"kind": "shared"}}},

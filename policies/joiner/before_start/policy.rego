@@ -24,6 +24,8 @@ findings contains {"message": message, "evidence": evidence} if {
 	input.account.enabled
 	input.account.kind in {"human", "guest"}
 	input.link.status == "linked"
+
+	# lapse:allow unknown-not: that the first day is still to come is known, whatever the status
 	not input.person.status == "ended"
 	days_ahead > data.params["JNR-01"].days_before
 	message := sprintf("%s starts in %s, and the%s account %s in %s can sign in already", [

@@ -31,7 +31,7 @@ findings contains {"message": message, "evidence": evidence} if {
 		input.source.name,
 		by,
 	])
-	evidence := object.union({"grants": privileged_grants}, json.filter(input, [
+	evidence := object.union(privileged_grants, json.filter(input, [
 		"account/enabled",
 		"account/kind",
 		"account/privileged",
@@ -42,14 +42,21 @@ findings contains {"message": message, "evidence": evidence} if {
 	]))
 }
 
-privileged_grants := [json.filter(grant, ["entitlement", "direct", "path"]) |
-	some grant in input.grants
-	grant.entitlement.privileged
-]
+# Grants that nobody has read are not in evidence as none.
+privileged_grants := {} if not input.grants
+
+privileged_grants := {"grants": found} if {
+	input.grants
+	found := [json.filter(grant, ["entitlement", "direct", "path"]) |
+		some grant in input.grants
+		grant.entitlement.privileged
+	]
+}
 
 default by := ""
 
 by := sprintf(" (%s)", [concat(", ", sort(names))]) if {
+	input.grants
 	names := {concat("", [lib.grant_name(grant), lib.by_path(grant)]) |
 		some grant in input.grants
 		grant.entitlement.privileged

@@ -44,3 +44,10 @@ test_passes_over[note] if {
 	subject := example.changed(admin, case)
 	daily_admin.findings == set() with input as subject
 }
+
+test_only_grants_that_were_read_are_evidence if {
+	some read in daily_admin.findings with input as admin
+	read.evidence.grants == []
+	some unread in daily_admin.findings with input as example.changed(admin, {"remove": ["/grants"]})
+	not "grants" in object.keys(unread.evidence)
+}

@@ -7,6 +7,7 @@
 #   subject: account
 #   severity: high
 #   controls: ["PCI-DSS-4.0:7.2.3", "NIST-800-53r5:AC-6(5)", "NIST-800-53r5:AC-2(7)", "ISO-27001:2022:A.8.2", "SOC2:CC6.3"]
+#   # lapse:allow any-kind: only the grant that nobody approved is taken, and an unapproved administrator of any kind is one
 #   action: revoke
 #   assignee: app_owner
 #   params: {days: 90}

@@ -7,6 +7,7 @@
 #   subject: account
 #   severity: medium
 #   controls: ["PCI-DSS-4.0:8.6.3", "NIST-800-53r5:IA-5"]
+#   # lapse:allow any-kind: keys are for services above all, and a stale one opens the door whatever kind of account it is for
 #   action: rotate_key
 #   assignee: account_owner
 #   params: {rotate_days: 90, unused_days: 90}
