@@ -17,6 +17,7 @@ import (
 
 	"github.com/lapse-audit/lapse/internal/access"
 	"github.com/lapse-audit/lapse/internal/finding"
+	"github.com/lapse-audit/lapse/internal/policy/prefilter"
 )
 
 // EngineOptions say for which run an engine evaluates.
@@ -26,6 +27,8 @@ type EngineOptions struct {
 	Budget time.Duration
 	// Unindexed evaluates without OPA's rule index. It is slower and there to check the index against.
 	Unindexed bool
+
+	planted prefilter.Fault // in the prefilter lane, for tests
 }
 
 // defaultBudget is the time that the evaluation of one subject may take.
@@ -46,6 +49,7 @@ type Engine struct {
 
 	mu         sync.Mutex
 	failures   map[string]error // by policy id
+	doubts     map[string]Doubt // by policy id
 	evaluators []*Evaluator
 }
 
@@ -53,6 +57,7 @@ type Engine struct {
 type lane struct {
 	kind     access.SubjectKind
 	rules    []*rule
+	library  []*module
 	compiler *ast.Compiler
 	columns  *columns
 	reads    *pathSet
@@ -89,6 +94,7 @@ func NewEngine(ctx context.Context, pack *Pack, options EngineOptions) (*Engine,
 		options:  options,
 		lanes:    map[access.SubjectKind]*lane{},
 		failures: map[string]error{},
+		doubts:   map[string]Doubt{},
 		run: ast.ObjectTerm(
 			[2]*ast.Term{ast.StringTerm("id"), ast.NewTerm(ast.Number(fmt.Sprint(options.RunID)))},
 			[2]*ast.Term{ast.StringTerm("time"), ast.StringTerm(options.Time.Format(time.RFC3339))}),
@@ -103,7 +109,7 @@ func NewEngine(ctx context.Context, pack *Pack, options EngineOptions) (*Engine,
 		return nil, fmt.Errorf("policy parameters: %w", err)
 	}
 	for _, kind := range access.SubjectKinds() {
-		l := &lane{kind: kind, columns: newColumns(kind)}
+		l := &lane{kind: kind, columns: newColumns(kind), library: pack.library}
 		modules := slices.Clone(pack.library)
 		for _, p := range pack.policies {
 			if !p.Enabled || p.Subject != kind {
@@ -154,14 +160,19 @@ func (e *Engine) regroup(ctx context.Context, l *lane) error {
 	return nil
 }
 
+// findings is the ref of the rule's findings.
+func (r *rule) findings() ast.Ref {
+	ref := ast.Ref{ast.DefaultRootDocument}
+	for part := range strings.SplitSeq(r.Package, ".") {
+		ref = append(ref, ast.StringTerm(part))
+	}
+	return append(ref, ast.StringTerm("findings"))
+}
+
 func (e *Engine) prepare(ctx context.Context, l *lane, rules []*rule) (*query, error) {
 	terms := make([]*ast.Term, len(rules))
 	for i, r := range rules {
-		ref := ast.Ref{ast.DefaultRootDocument}
-		for part := range strings.SplitSeq(r.Package, ".") {
-			ref = append(ref, ast.StringTerm(part))
-		}
-		terms[i] = ast.NewTerm(append(ref, ast.StringTerm("findings")))
+		terms[i] = ast.NewTerm(r.findings())
 	}
 	body := ast.NewBody(ast.NewExpr(ast.ArrayTerm(terms...)))
 	prepared, err := rego.New(

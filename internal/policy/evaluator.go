@@ -33,6 +33,7 @@ type work struct {
 	options  []rego.EvalOption
 	findings []*ast.Term // by rule, nil if there are none
 	skipped  []bool      // by rule: not evaluated on this subject
+	flagged  []*rule     // scratch
 }
 
 // NewEvaluator returns an evaluator for one goroutine.
@@ -76,7 +77,11 @@ func (ev *Evaluator) Eval(ctx context.Context, kind access.SubjectKind, row acce
 	if w == nil {
 		return nil
 	}
-	subject := w.identity.subject(row)
+	return ev.eval(ctx, w, row, screened{every: true}, emit)
+}
+
+func (ev *Evaluator) eval(ctx context.Context, w *work, row access.Row, s screened, emit func(Result) error) error {
+	kind, subject := w.kind, w.identity.subject(row)
 	if len(row) != len(w.columns.index) {
 		return fmt.Errorf("evaluate %s: row has %d columns, want %d", kind, len(row), len(w.columns.index))
 	}
@@ -84,7 +89,7 @@ func (ev *Evaluator) Eval(ctx context.Context, kind access.SubjectKind, row acce
 	if err != nil {
 		return fmt.Errorf("evaluate %s %s: %w", kind, name(subject), err)
 	}
-	if err := ev.findings(ctx, w, input, subject); err != nil {
+	if err := ev.findings(ctx, w, input, subject, s); err != nil {
 		return fmt.Errorf("evaluate %s %s: %w", kind, name(subject), err)
 	}
 	counts := w.counts.of(subject.Source)
@@ -92,7 +97,10 @@ func (ev *Evaluator) Eval(ctx context.Context, kind access.SubjectKind, row acce
 		if w.skipped[i] {
 			continue
 		}
-		found, err := ev.settle(w, r, w.findings[i], subject, row, &counts[i])
+		if w.findings[i] != nil && s.passedOver(i) {
+			ev.engine.doubt(r, subject)
+		}
+		found, err := ev.settle(w, r, w.findings[i], subject, row, &counts[i], s)
 		if err != nil {
 			if err := ev.engine.fail(ctx, w.lane, r, r.failure(subject, nil, err)); err != nil {
 				return err
@@ -116,10 +124,13 @@ func name(s finding.Subject) string {
 }
 
 // settle counts a subject under one rule, and turns the rule's findings into results.
-func (ev *Evaluator) settle(w *work, r *rule, findings *ast.Term, subject finding.Subject, row access.Row, n *count) ([]Result, error) {
+func (ev *Evaluator) settle(w *work, r *rule, findings *ast.Term, subject finding.Subject, row access.Row, n *count, s screened) ([]Result, error) {
+	if findings == nil && s.counted {
+		return nil, nil
+	}
 	v, missing, plain := r.applies.judge(row)
 	if findings == nil {
-		n.unflagged(v, missing)
+		n.unflagged(v, missing, 1)
 		return nil, nil
 	}
 	found, err := hits(r.ID, subject, findings)
@@ -136,6 +147,9 @@ func (ev *Evaluator) settle(w *work, r *rule, findings *ast.Term, subject findin
 	if r.applies.leave.isTrue(row) {
 		excluded = "leave"
 	}
+	if s.counted && !n.withdraw(v, missing) {
+		return nil, errors.New("the prefilter lane has counted its subject otherwise: set lane: full, and report this")
+	}
 	n.flagged(excluded != "")
 	results := make([]Result, len(found))
 	for i, h := range found {
@@ -148,10 +162,19 @@ func (ev *Evaluator) settle(w *work, r *rule, findings *ast.Term, subject findin
 }
 
 // findings evaluates the rules into w.findings and w.skipped: all at once, and if that fails one by one, so that the rest
-// goes on without the rule at fault.
-func (ev *Evaluator) findings(ctx context.Context, w *work, input ast.Value, subject finding.Subject) error {
+// goes on without the rule at fault. If only some are to be evaluated, they are evaluated one by one.
+func (ev *Evaluator) findings(ctx context.Context, w *work, input ast.Value, subject finding.Subject, s screened) error {
 	for i, r := range w.rules {
-		w.findings[i], w.skipped[i] = nil, r.failed.Load()
+		w.findings[i], w.skipped[i] = nil, !s.every || r.failed.Load()
+	}
+	if !s.every {
+		w.flagged = w.flagged[:0]
+		for i, r := range w.rules {
+			if s.flags(i) && !r.failed.Load() {
+				w.flagged = append(w.flagged, r)
+			}
+		}
+		return ev.oneByOne(ctx, w, w.flagged, input, subject)
 	}
 	q := w.together.Load()
 	if len(q.rules) == 0 {
@@ -160,7 +183,11 @@ func (ev *Evaluator) findings(ctx context.Context, w *work, input ast.Value, sub
 	if ev.query(ctx, w, q, input) == nil {
 		return nil
 	}
-	for _, r := range q.rules {
+	return ev.oneByOne(ctx, w, q.rules, input, subject)
+}
+
+func (ev *Evaluator) oneByOne(ctx context.Context, w *work, rules []*rule, input ast.Value, subject finding.Subject) error {
+	for _, r := range rules {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
