@@ -243,11 +243,11 @@ stale(g) if not g.days_since_used`},
 	{name: "else of a function", body: `size(input.account.days_since_login) == "old"`, rest: `size(n) := "old" if { n > 30 } else := "new"`},
 	{name: "else", body: `chosen`, rest: `chosen if { input.account.enabled } else := false if { input.account.locked }`},
 	{name: "not else", body: `not chosen`, rest: `chosen if { input.account.enabled } else := false if { input.account.locked }`},
-	{name: "with", body: `both with input.account.enabled as true`, rest: `both if {
+	{name: "with", lane: LaneFull, body: `both with input.account.enabled as true`, rest: `both if {
 	input.account.enabled
 	input.account.privileged
 }`},
-	{name: "not with", body: `not both with input.account.enabled as true`, rest: `both if {
+	{name: "not with", lane: LaneFull, body: `not both with input.account.enabled as true`, rest: `both if {
 	input.account.enabled
 	input.account.privileged
 }`},
@@ -317,6 +317,12 @@ findings contains {"message": message} if {
 
 %[5]s
 `, c.name, c.id(i), i, refs.Replace(c.body), refs.Replace(c.rest))
+}
+
+// head is the policy's METADATA, package and imports.
+func (c construct) head(i int) string {
+	text := c.policy(i)
+	return text[:strings.Index(text, "findings contains")]
 }
 
 func (c construct) id(i int) string { return fmt.Sprintf("CON-%03d", i) }

@@ -60,6 +60,9 @@ func (n *count) withdraw(v verdict, missing string) bool {
 		if n.missing[missing]--; n.missing[missing] == 0 {
 			delete(n.missing, missing)
 		}
+		if len(n.missing) == 0 {
+			n.missing = nil
+		}
 	}
 	if n.subjects == 0 || *of == 0 {
 		return false

@@ -108,7 +108,7 @@ func (e *Engine) flag(ctx context.Context, l *lane, c *ast.Compiler, r *rule, st
 	full := func(why string) (string, Coverage, error) {
 		return "true", Coverage{Policy: r.ID, Lane: LaneFull, Why: why}, ctx.Err()
 	}
-	if why := fallible(c, r.Policy, append(l.library[:len(l.library):len(l.library)], r.modules...)); why != "" {
+	if why := unfit(c, r.Policy, append(l.library[:len(l.library):len(l.library)], r.modules...)); why != "" {
 		return full(why)
 	}
 	left, err := e.partial(ctx, c, r)

@@ -24,9 +24,9 @@ var unfailing = []string{
 	"upper", "walk",
 }
 
-// fallible says why a policy's conditions might fail on a subject, with the place; "" if they can't. c has compiled the
-// conditions, modules are what they were written as.
-func fallible(c *ast.Compiler, p *Policy, modules []*module) string {
+// unfit says why a policy has to stay in the full lane whatever it is translated to, with the place; "" if it need not. c
+// has compiled the conditions, modules are what they were written as.
+func unfit(c *ast.Compiler, p *Policy, modules []*module) string {
 	reached := map[place]*ast.Rule{}
 	var visit func(*ast.Rule)
 	visit = func(r *ast.Rule) {
@@ -54,6 +54,9 @@ func fallible(c *ast.Compiler, p *Policy, modules []*module) string {
 	for _, m := range modules {
 		for _, r := range m.ast.Rules {
 			if r := reached[placeOf(r.Location)]; r != nil {
+				if why := with(r); why != "" {
+					return why
+				}
 				if why := fallibleCall(r); why != "" {
 					return why
 				}
@@ -80,6 +83,22 @@ func fallible(c *ast.Compiler, p *Policy, modules []*module) string {
 		}
 	}
 	return ""
+}
+
+// with finds a with: OPA's partial evaluation loses it where it negates a body with a negation that has one.
+func with(r *ast.Rule) string {
+	why := ""
+	ast.WalkExprs(r, func(x *ast.Expr) bool {
+		if why == "" && len(x.With) > 0 {
+			loc := x.Location
+			if loc == nil || loc.File == "" {
+				loc = r.Location
+			}
+			why = fmt.Sprintf("%s:%d: with is not partially evaluated", loc.File, loc.Row)
+		}
+		return false
+	})
+	return why
 }
 
 func fallibleCall(r *ast.Rule) string {
