@@ -26,10 +26,13 @@ type Options struct {
 	Holder       string      // names this process to others that wait
 	Parallel     int         // sources read at the same time
 	Workers      int         // that evaluate policies; 0 for one a core
+	Lane         Lane        // "" is LaneFull
 	Backlog      time.Duration
 	Retention    store.Retention
 	Log          *slog.Logger
 	Progress     Progress
+
+	tamper func(*policy.Screen) // in tests: makes the prefilter unsound
 }
 
 // Progress hears how a scan goes on. Its methods may be called from several goroutines.
