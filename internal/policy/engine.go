@@ -71,6 +71,7 @@ type rule struct {
 	index    int // in its lane
 	category string
 	applies  applicability
+	reads    *pathSet // with the library
 	failed   atomic.Bool
 
 	once     sync.Once
@@ -116,7 +117,8 @@ func NewEngine(ctx context.Context, pack *Pack, options EngineOptions) (*Engine,
 				continue
 			}
 			category, _, _ := strings.Cut(p.ID, "-")
-			l.rules = append(l.rules, &rule{Policy: p, index: len(l.rules), category: category, applies: newApplicability(p, l.columns)})
+			l.rules = append(l.rules, &rule{Policy: p, index: len(l.rules), category: category, applies: newApplicability(p, l.columns),
+				reads: reads(l.columns.schema.Root, slices.Concat(pack.library, p.modules))})
 			modules = append(modules, p.modules...)
 		}
 		if len(l.rules) == 0 {

@@ -28,12 +28,13 @@ type Evaluator struct {
 // work is what an evaluator keeps for one lane.
 type work struct {
 	*lane
-	document *document
-	counts   *counts
-	options  []rego.EvalOption
-	findings []*ast.Term // by rule, nil if there are none
-	skipped  []bool      // by rule: not evaluated on this subject
-	flagged  []*rule     // scratch
+	document  *document
+	documents []*document // by rule: see documentOf
+	run       *ast.Term
+	counts    *counts
+	options   []rego.EvalOption
+	findings  []*ast.Term // by rule, nil if there are none
+	skipped   []bool      // by rule: not evaluated on this subject
 }
 
 // NewEvaluator returns an evaluator for one goroutine.
@@ -41,11 +42,13 @@ func (e *Engine) NewEvaluator() *Evaluator {
 	ev := &Evaluator{engine: e, budget: newBudget(), work: map[access.SubjectKind]*work{}}
 	for kind, l := range e.lanes {
 		w := &work{
-			lane:     l,
-			document: newDocument(l.columns, l.reads),
-			counts:   &counts{lane: l, bySource: map[string][]count{}},
-			findings: make([]*ast.Term, len(l.rules)),
-			skipped:  make([]bool, len(l.rules)),
+			lane:      l,
+			document:  newDocument(l.columns, l.reads),
+			documents: make([]*document, len(l.rules)),
+			run:       e.run,
+			counts:    &counts{lane: l, bySource: map[string][]count{}},
+			findings:  make([]*ast.Term, len(l.rules)),
+			skipped:   make([]bool, len(l.rules)),
 		}
 		if l.reads.child("run") != nil {
 			w.document.run = e.run
@@ -85,11 +88,7 @@ func (ev *Evaluator) eval(ctx context.Context, w *work, row access.Row, s screen
 	if len(row) != len(w.columns.index) {
 		return fmt.Errorf("evaluate %s: row has %d columns, want %d", kind, len(row), len(w.columns.index))
 	}
-	input, err := w.document.build(row)
-	if err != nil {
-		return fmt.Errorf("evaluate %s %s: %w", kind, name(subject), err)
-	}
-	if err := ev.findings(ctx, w, input, subject, s); err != nil {
+	if err := ev.findings(ctx, w, row, subject, s); err != nil {
 		return fmt.Errorf("evaluate %s %s: %w", kind, name(subject), err)
 	}
 	counts := w.counts.of(subject.Source)
@@ -162,19 +161,29 @@ func (ev *Evaluator) settle(w *work, r *rule, findings *ast.Term, subject findin
 }
 
 // findings evaluates the rules into w.findings and w.skipped: all at once, and if that fails one by one, so that the rest
-// goes on without the rule at fault. If only some are to be evaluated, they are evaluated one by one.
-func (ev *Evaluator) findings(ctx context.Context, w *work, input ast.Value, subject finding.Subject, s screened) error {
+// goes on without the rule at fault. Where only some are to be evaluated, each is given no more than it reads.
+func (ev *Evaluator) findings(ctx context.Context, w *work, row access.Row, subject finding.Subject, s screened) error {
 	for i, r := range w.rules {
 		w.findings[i], w.skipped[i] = nil, !s.every || r.failed.Load()
 	}
 	if !s.every {
-		w.flagged = w.flagged[:0]
 		for i, r := range w.rules {
-			if s.flags(i) && !r.failed.Load() {
-				w.flagged = append(w.flagged, r)
+			if !s.flags(i) || r.failed.Load() {
+				continue
+			}
+			input, err := w.documentOf(r).build(row)
+			if err != nil {
+				return err
+			}
+			if err := ev.oneByOne(ctx, w, w.rules[i:i+1], input, subject); err != nil {
+				return err
 			}
 		}
-		return ev.oneByOne(ctx, w, w.flagged, input, subject)
+		return nil
+	}
+	input, err := w.document.build(row)
+	if err != nil {
+		return err
 	}
 	q := w.together.Load()
 	if len(q.rules) == 0 {
@@ -184,6 +193,17 @@ func (ev *Evaluator) findings(ctx context.Context, w *work, input ast.Value, sub
 		return nil
 	}
 	return ev.oneByOne(ctx, w, q.rules, input, subject)
+}
+
+// documentOf builds what one rule reads.
+func (w *work) documentOf(r *rule) *document {
+	if w.documents[r.index] == nil {
+		w.documents[r.index] = newDocument(w.columns, r.reads)
+		if r.reads.child("run") != nil {
+			w.documents[r.index].run = w.run
+		}
+	}
+	return w.documents[r.index]
 }
 
 func (ev *Evaluator) oneByOne(ctx context.Context, w *work, rules []*rule, input ast.Value, subject finding.Subject) error {

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/open-policy-agent/opa/v1/ast"
+
+	"github.com/lapse-audit/lapse/internal/access"
 )
 
 // A rule that fails on a subject is not evaluated any further, and says so. It must fail in the prefilter lane as well, but
@@ -229,6 +231,11 @@ func literals(r *ast.Rule) []literal {
 			out = append(out, literal{op: "eq", l: ast.NewTerm(name), r: arg})
 		}
 	}
+	if r.Head.Value != nil && r.Else == nil {
+		if _, ok := r.Head.Value.Value.(ast.Ref); ok {
+			out = append(out, literal{op: valueOp, l: r.Head.Value})
+		}
+	}
 	for _, x := range r.Body {
 		if len(x.With) > 0 {
 			continue
@@ -254,6 +261,9 @@ func literals(r *ast.Rule) []literal {
 	return out
 }
 
+// valueOp says of the left side that it is there, being a definition's value.
+const valueOp = "value"
+
 var contrary = map[string][]string{
 	"eq": {"neq", "lt", "gt"}, "neq": {"eq"}, "lt": {"gte", "gt", "eq"}, "lte": {"gt"}, "gt": {"lte", "lt", "eq"}, "gte": {"lt"},
 }
@@ -264,14 +274,32 @@ func opposite(x, y literal, p *Policy) bool {
 	case x.negated:
 		return !y.negated && x.text == y.text && x.text != ""
 	case y.negated:
-		// Whatever is at least a number is there and not false.
-		return y.op == "" && x.l != nil && y.text == x.l.String() && (x.op == "gte" || x.op == "gt") && isNumber(x.r, p)
+		// Whatever is at least a number is there and not false. So is the value of a definition, if it can't be false.
+		return y.op == "" && x.l != nil && y.text == x.l.String() &&
+			((x.op == "gte" || x.op == "gt") && isNumber(x.r, p) || x.op == valueOp && neverFalse(x.l, p))
+	case x.op == valueOp || y.op == valueOp:
+		return false
 	case x.l == nil || y.l == nil || x.l.String() != y.l.String():
 		return false
 	case x.r.String() == y.r.String():
 		return slices.Contains(contrary[x.op], y.op)
 	}
-	return x.op == "eq" && y.op == "eq" && ast.IsScalar(x.r.Value) && ast.IsScalar(y.r.Value)
+	return x.op == "eq" && len(contrary[y.op]) > 0 && ast.IsScalar(x.r.Value) && ast.IsScalar(y.r.Value) &&
+		!holds(y.op, ast.Compare(x.r.Value, y.r.Value))
+}
+
+func holds(op string, order int) bool {
+	return map[string]bool{"eq": order == 0, "neq": order != 0, "lt": order < 0, "lte": order <= 0, "gt": order > 0, "gte": order >= 0}[op]
+}
+
+// neverFalse reports whether a term is a field of the input that is no boolean.
+func neverFalse(t *ast.Term, p *Policy) bool {
+	path, ok := inputPath(t)
+	if !ok {
+		return false
+	}
+	node, _, fault := findPath(access.SchemaOf(p.Subject), path)
+	return fault == "" && node.Type != access.Bool
 }
 
 // isNumber reports whether a term is a number, or a parameter that is one.

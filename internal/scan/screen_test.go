@@ -85,7 +85,7 @@ func scanOnce(t *testing.T, lane Lane, tamper func(*policy.Screen)) scanned {
 		t.Fatal(err)
 	}
 	out, err := Run(ctx, Options{
-		Time: night, Sources: []Source{{UID: "app", Name: "App", Type: "file", Limits: collect.DefaultLimits(), Collector: application{6000}}},
+		Time: night, Sources: []Source{{UID: "app", Name: "App", Type: "file", Limits: collect.DefaultLimits(), Collector: application{4100}}},
 		Store: facts, State: decisions, Pack: pack, Actor: state.Actor{ID: "test"}, Holder: "test", Parallel: 1, Lane: lane,
 		Retention: store.Retention{Nights: 1, Months: 1, ChangesMonths: 1}, Log: slog.New(slog.DiscardHandler), Progress: silent{}, tamper: tamper,
 	})
