@@ -120,6 +120,12 @@ var constructs = []construct{
 	g.peer_share < params.share`},
 	{name: "some float equal", lane: LaneComplete, body: `some g in input.grants
 	g.peer_share == 0.0999`},
+	{name: "some float in set", lane: LaneComplete, body: `some g in input.grants
+	g.peer_share in {0, 0.05, 12}`},
+	{name: "some float zero", lane: LaneComplete, body: `some g in input.grants
+	g.peer_share == 0`},
+	{name: "some float below zero", lane: LaneComplete, body: `some g in input.grants
+	g.peer_share < 0`},
 	{name: "some float with many digits", body: `some g in input.grants
 	g.peer_share <= 0.05000000000000000001`},
 	{name: "some float and whole number", lane: LaneComplete, body: `some s in input.seats

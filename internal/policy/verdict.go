@@ -101,7 +101,7 @@ func (e expressions) in(x, typ string, values any, n int) string {
 	if n == 0 {
 		return "false"
 	}
-	return "ifNull(" + x + " IN " + e.statement.Parameter(typ, values) + ", false)"
+	return "ifNull(" + prefilter.In(x, e.statement.Parameter(typ, values), typ == "Array(Float64)") + ", false)"
 }
 
 // need is needTest.met.

@@ -203,7 +203,15 @@ func (w *writer) oneOf(p oneOf) {
 		w.add("(", w.column(p.x), " = ", w.constant(p.c), ")")
 		return
 	}
-	w.add("(", w.column(p.x), " IN ", w.list(p.c), ")")
+	w.add(In(w.column(p.x), w.list(p.c), p.x.float))
+}
+
+// In says that x is one of the values of an array. IN looks floats up by their bits: -0 would not be in [0].
+func In(x, list string, float bool) string {
+	if float {
+		return "has(" + list + ", " + x + ")"
+	}
+	return "(" + x + " IN " + list + ")"
 }
 
 func (w *writer) column(x operand) string {
