@@ -15,6 +15,9 @@ import (
 // maxDepth bounds how deep bodies may lie in each other: helpers that were not inlined may be many.
 const maxDepth = 24
 
+// maxDropped is how many dropped parts of a rule are told: thousands of queries may each drop the like.
+const maxDropped = 20
+
 type translator struct {
 	schema  *access.Schema
 	support map[string][]*ast.Rule // helpers that were not inlined, by ref
@@ -282,7 +285,7 @@ func (t *translator) drop(x *ast.Expr, why string) pair {
 	if loc := location(x); loc != nil {
 		d.File, d.Line = loc.File, loc.Row
 	}
-	if !slices.Contains(t.dropped, d) {
+	if len(t.dropped) < maxDropped && !slices.Contains(t.dropped, d) {
 		t.dropped = append(t.dropped, d)
 	}
 	return unknown
