@@ -73,7 +73,7 @@ func (a *App) scanOptions(ctx context.Context, o ScanOptions) (scan.Options, err
 	return scan.Options{
 		Time: a.Now().UTC().Truncate(time.Millisecond), Sources: sources, Store: facts, State: decisions,
 		Actor: o.Actor, AcceptShrink: o.AcceptShrink, Holder: holder("lapse scan"),
-		Parallel: c.Scan.Parallel, Workers: c.Scan.Workers, Backlog: time.Duration(c.Scan.BacklogDays) * 24 * time.Hour,
+		Parallel: c.Scan.Parallel, Workers: c.Scan.Workers, Lane: scan.Lane(c.Scan.Lane), Backlog: time.Duration(c.Scan.BacklogDays) * 24 * time.Hour,
 		Retention: a.retention(), Sandbox: a.Sandbox,
 		Log: a.Log, Progress: o.Progress,
 	}, nil

@@ -89,9 +89,10 @@ type Retention struct {
 
 // Scan sets the nightly job.
 type Scan struct {
-	Parallel    int `yaml:"parallel"`     // sources read at the same time
-	BacklogDays int `yaml:"backlog_days"` // until the findings of a first night are due
-	Workers     int `yaml:"workers"`      // that evaluate policies
+	Parallel    int    `yaml:"parallel"`     // sources read at the same time
+	BacklogDays int    `yaml:"backlog_days"` // until the findings of a first night are due
+	Workers     int    `yaml:"workers"`      // that evaluate policies
+	Lane        string `yaml:"lane"`         // how: auto, full or prefilter
 }
 
 // Policies chooses and adjusts rules.
@@ -255,7 +256,7 @@ func Default() Config {
 		Timezone:  "UTC",
 		Store:     Store{URL: "embedded:./lapse-data"},
 		Retention: Retention{Nights: 35, Months: 13, ChangesMonths: 25},
-		Scan:      Scan{Parallel: 4, BacklogDays: 30},
+		Scan:      Scan{Parallel: 4, BacklogDays: 30, Lane: "full"},
 		Guard:     collect.DefaultLimits(),
 		Report:    Report{Dir: "./lapse-report"},
 	}
@@ -325,6 +326,9 @@ func (c *Config) validate() error {
 	}
 	if c.Retention.Nights < 1 || c.Retention.Months < 1 || c.Retention.ChangesMonths < 1 {
 		fail(1, "retention: nights, months and changes_months must be at least 1")
+	}
+	if !slices.Contains([]string{"auto", "full", "prefilter"}, c.Scan.Lane) {
+		fail(1, "scan.lane: %q: want auto, full or prefilter", c.Scan.Lane)
 	}
 	if err := c.Guard.Validate(); err != nil {
 		fail(1, "guard: %v", err)

@@ -30,20 +30,46 @@ type count struct {
 	missing                                      map[string]uint64
 }
 
-func (n *count) unflagged(v verdict, missing string) {
-	n.subjects++
+func (n *count) unflagged(v verdict, missing string, subjects uint64) {
+	n.subjects += subjects
 	switch v {
 	case evaluable:
-		n.evaluated++
+		n.evaluated += subjects
 	case outOfScope:
-		n.out++
+		n.out += subjects
 	case notEvaluable:
-		n.not++
+		n.not += subjects
 		if n.missing == nil {
 			n.missing = map[string]uint64{}
 		}
-		n.missing[missing]++
+		n.missing[missing] += subjects
 	}
+}
+
+// withdraw takes back what unflagged has counted of one subject; false if it can't have counted it.
+func (n *count) withdraw(v verdict, missing string) bool {
+	of := &n.evaluated
+	switch v {
+	case outOfScope:
+		of = &n.out
+	case notEvaluable:
+		of = &n.not
+		if n.missing[missing] == 0 {
+			return false
+		}
+		if n.missing[missing]--; n.missing[missing] == 0 {
+			delete(n.missing, missing)
+		}
+		if len(n.missing) == 0 {
+			n.missing = nil
+		}
+	}
+	if n.subjects == 0 || *of == 0 {
+		return false
+	}
+	n.subjects--
+	*of--
+	return true
 }
 
 func (n *count) flagged(excluded bool) {

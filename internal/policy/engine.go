@@ -17,6 +17,7 @@ import (
 
 	"github.com/lapse-audit/lapse/internal/access"
 	"github.com/lapse-audit/lapse/internal/finding"
+	"github.com/lapse-audit/lapse/internal/policy/prefilter"
 )
 
 // EngineOptions say for which run an engine evaluates.
@@ -32,6 +33,8 @@ type EngineOptions struct {
 	Unknown func(policy string, subject finding.Subject)
 	// Unindexed evaluates without OPA's rule index. It is slower and there to check the index against.
 	Unindexed bool
+
+	planted prefilter.Fault // in the prefilter lane, for tests
 }
 
 func (o EngineOptions) evaluates(p *Policy) bool {
@@ -58,6 +61,7 @@ type Engine struct {
 
 	mu         sync.Mutex
 	failures   map[string]error // by policy id
+	doubts     map[string]Doubt // by policy id
 	evaluators []*Evaluator
 }
 
@@ -73,6 +77,7 @@ type lane struct {
 	store    storage.Store // of the parameters
 	txn      storage.Transaction
 	rules    []*rule
+	library  []*module
 	compiler *ast.Compiler
 	columns  *columns
 	reads    *pathSet
@@ -86,6 +91,7 @@ type rule struct {
 	index    int // in its lane
 	category string
 	applies  applicability
+	reads    *pathSet // with the library
 	failed   atomic.Bool
 
 	once     sync.Once
@@ -110,6 +116,7 @@ func NewEngine(ctx context.Context, pack *Pack, options EngineOptions) (*Engine,
 		options:  options,
 		lanes:    map[laneKey]*lane{},
 		failures: map[string]error{},
+		doubts:   map[string]Doubt{},
 		run: ast.ObjectTerm(
 			[2]*ast.Term{ast.StringTerm("id"), ast.NewTerm(ast.Number(fmt.Sprint(options.RunID)))},
 			[2]*ast.Term{ast.StringTerm("time"), ast.StringTerm(options.Time.Format(time.RFC3339))}),
@@ -139,7 +146,7 @@ func NewEngine(ctx context.Context, pack *Pack, options EngineOptions) (*Engine,
 
 // newLane compiles the policies of a lane; nil if there are none.
 func (e *Engine) newLane(ctx context.Context, pack *Pack, key laneKey) (*lane, error) {
-	l := &lane{kind: key.kind, columns: newColumns(key.kind)}
+	l := &lane{kind: key.kind, columns: newColumns(key.kind), library: pack.library}
 	modules := slices.Clone(pack.library)
 	params := map[string]any{}
 	for _, p := range pack.policies {
@@ -156,7 +163,8 @@ func (e *Engine) newLane(ctx context.Context, pack *Pack, key laneKey) (*lane, e
 			continue
 		}
 		category, _, _ := strings.Cut(p.ID, "-")
-		l.rules = append(l.rules, &rule{Policy: p, index: len(l.rules), category: category, applies: newApplicability(p, l.columns)})
+		l.rules = append(l.rules, &rule{Policy: p, index: len(l.rules), category: category, applies: newApplicability(p, l.columns),
+			reads: reads(l.columns.schema.Root, slices.Concat(pack.library, p.modules))})
 		modules = append(modules, p.modules...)
 	}
 	if len(l.rules) == 0 && key.source == "" {
@@ -235,14 +243,19 @@ func (e *Engine) regroup(ctx context.Context, l *lane) error {
 	return nil
 }
 
+// findings is the ref of the rule's findings.
+func (r *rule) findings() ast.Ref {
+	ref := ast.Ref{ast.DefaultRootDocument}
+	for part := range strings.SplitSeq(r.Package, ".") {
+		ref = append(ref, ast.StringTerm(part))
+	}
+	return append(ref, ast.StringTerm("findings"))
+}
+
 func (e *Engine) prepare(ctx context.Context, l *lane, rules []*rule) (*query, error) {
 	terms := make([]*ast.Term, len(rules))
 	for i, r := range rules {
-		ref := ast.Ref{ast.DefaultRootDocument}
-		for part := range strings.SplitSeq(r.Package, ".") {
-			ref = append(ref, ast.StringTerm(part))
-		}
-		terms[i] = ast.NewTerm(append(ref, ast.StringTerm("findings")))
+		terms[i] = ast.NewTerm(r.findings())
 	}
 	body := ast.NewBody(ast.NewExpr(ast.ArrayTerm(terms...)))
 	prepared, err := rego.New(

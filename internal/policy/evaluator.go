@@ -28,11 +28,13 @@ type Evaluator struct {
 // work is what an evaluator keeps for one lane.
 type work struct {
 	*lane
-	document *document
-	counts   *counts
-	options  []rego.EvalOption
-	findings []*ast.Term // by rule, nil if there are none
-	skipped  []bool      // by rule: not evaluated on this subject
+	document  *document
+	documents []*document // by rule: see documentOf
+	run       *ast.Term
+	counts    *counts
+	options   []rego.EvalOption
+	findings  []*ast.Term // by rule, nil if there are none
+	skipped   []bool      // by rule: not evaluated on this subject
 }
 
 // NewEvaluator returns an evaluator for one goroutine.
@@ -40,11 +42,13 @@ func (e *Engine) NewEvaluator() *Evaluator {
 	ev := &Evaluator{engine: e, budget: newBudget(), work: map[*lane]*work{}}
 	for _, l := range e.lanes {
 		w := &work{
-			lane:     l,
-			document: newDocument(l.columns, l.reads),
-			counts:   &counts{lane: l, bySource: map[string][]count{}},
-			findings: make([]*ast.Term, len(l.rules)),
-			skipped:  make([]bool, len(l.rules)),
+			lane:      l,
+			document:  newDocument(l.columns, l.reads),
+			documents: make([]*document, len(l.rules)),
+			run:       e.run,
+			counts:    &counts{lane: l, bySource: map[string][]count{}},
+			findings:  make([]*ast.Term, len(l.rules)),
+			skipped:   make([]bool, len(l.rules)),
 		}
 		if l.reads.child("run") != nil {
 			w.document.run = e.run
@@ -84,19 +88,23 @@ func (ev *Evaluator) Eval(ctx context.Context, kind access.SubjectKind, row acce
 	if w == nil || len(w.rules) == 0 {
 		return nil
 	}
-	input, err := w.document.build(row)
-	if err != nil {
-		return fmt.Errorf("evaluate %s %s: %w", kind, subjectName(subject), err)
-	}
-	if err := ev.findings(ctx, w, input, subject); err != nil {
-		return fmt.Errorf("evaluate %s %s: %w", kind, subjectName(subject), err)
+	return ev.eval(ctx, w, row, subject, screened{every: true}, emit)
+}
+
+// eval evaluates a subject of the lane by the rules that s says.
+func (ev *Evaluator) eval(ctx context.Context, w *work, row access.Row, subject finding.Subject, s screened, emit func(Result) error) error {
+	if err := ev.findings(ctx, w, row, subject, s); err != nil {
+		return fmt.Errorf("evaluate %s %s: %w", w.kind, subjectName(subject), err)
 	}
 	counts := w.counts.of(subject.Source)
 	for i, r := range w.rules {
 		if w.skipped[i] {
 			continue
 		}
-		found, err := ev.settle(w, r, w.findings[i], subject, row, &counts[i])
+		if w.findings[i] != nil && s.passedOver(i) {
+			ev.engine.doubt(r, subject)
+		}
+		found, err := ev.settle(w, r, w.findings[i], subject, row, &counts[i], s)
 		if err != nil {
 			if err := ev.engine.fail(ctx, r.ID, r.failure(subject, nil, err)); err != nil {
 				return err
@@ -120,13 +128,16 @@ func subjectName(s finding.Subject) string {
 }
 
 // settle counts a subject under one rule, and turns the rule's findings into results.
-func (ev *Evaluator) settle(w *work, r *rule, findings *ast.Term, subject finding.Subject, row access.Row, n *count) ([]Result, error) {
+func (ev *Evaluator) settle(w *work, r *rule, findings *ast.Term, subject finding.Subject, row access.Row, n *count, s screened) ([]Result, error) {
 	v, missing, plain := r.applies.judge(row)
 	if unknown := ev.engine.options.Unknown; v == notEvaluable && unknown != nil {
 		unknown(r.ID, subject)
 	}
+	if findings == nil && s.counted {
+		return nil, nil
+	}
 	if findings == nil {
-		n.unflagged(v, missing)
+		n.unflagged(v, missing, 1)
 		return nil, nil
 	}
 	found, err := hits(r.ID, subject, findings)
@@ -142,6 +153,9 @@ func (ev *Evaluator) settle(w *work, r *rule, findings *ast.Term, subject findin
 	excluded := ""
 	if r.applies.leave.isTrue(row) {
 		excluded = "leave"
+	}
+	if s.counted && !n.withdraw(v, missing) {
+		return nil, errors.New("the prefilter lane has counted its subject otherwise: set lane: full, and report this")
 	}
 	n.flagged(excluded != "")
 	results := make([]Result, len(found))
@@ -159,10 +173,29 @@ func (ev *Evaluator) settle(w *work, r *rule, findings *ast.Term, subject findin
 }
 
 // findings evaluates the rules into w.findings and w.skipped: all at once, and if that fails one by one, so that the rest
-// goes on without the rule at fault.
-func (ev *Evaluator) findings(ctx context.Context, w *work, input ast.Value, subject finding.Subject) error {
+// goes on without the rule at fault. Where only some are to be evaluated, each is given no more than it reads.
+func (ev *Evaluator) findings(ctx context.Context, w *work, row access.Row, subject finding.Subject, s screened) error {
 	for i, r := range w.rules {
-		w.findings[i], w.skipped[i] = nil, r.failed.Load()
+		w.findings[i], w.skipped[i] = nil, !s.every || r.failed.Load()
+	}
+	if !s.every {
+		for i, r := range w.rules {
+			if !s.flags(i) || r.failed.Load() {
+				continue
+			}
+			input, err := w.documentOf(r).build(row)
+			if err != nil {
+				return err
+			}
+			if err := ev.byItself(ctx, w, r, input, subject, false); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	input, err := w.document.build(row)
+	if err != nil {
+		return err
 	}
 	q := w.together.Load()
 	if len(q.rules) == 0 {
@@ -172,35 +205,55 @@ func (ev *Evaluator) findings(ctx context.Context, w *work, input ast.Value, sub
 	if first == nil {
 		return nil
 	}
-	alone := errors.Is(first, errMemory) // then it must be found out whose it was
+	if len(q.rules) == 1 && !errors.Is(first, errMemory) { // it is known whose it is
+		return ev.blame(ctx, w, q.rules[0], subject, first)
+	}
 	for _, r := range q.rules {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		single, err := ev.engine.single(ctx, w.lane, r)
-		if err != nil {
-			return err
-		}
-		if len(q.rules) > 1 || alone { // else it is known
-			err = ev.query(ctx, w, single, input, alone)
-		} else {
-			err = first
-		}
-		if errors.Is(err, errMemory) && !alone {
-			err = ev.query(ctx, w, single, input, true)
-		}
-		if err == nil {
-			continue
-		}
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		w.skipped[r.index] = true
-		if err := ev.engine.fail(ctx, r.ID, r.failure(subject, err, ev.engine.explain(err))); err != nil {
+		if err := ev.byItself(ctx, w, r, input, subject, errors.Is(first, errMemory)); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// documentOf builds what one rule reads.
+func (w *work) documentOf(r *rule) *document {
+	if w.documents[r.index] == nil {
+		w.documents[r.index] = newDocument(w.columns, r.reads)
+		if r.reads.child("run") != nil {
+			w.documents[r.index].run = w.run
+		}
+	}
+	return w.documents[r.index]
+}
+
+// byItself evaluates one rule. If it takes too much memory it is evaluated again and nothing else beside, as it is at once
+// where that is what it is suspected of: then it must be found out whose the memory was.
+func (ev *Evaluator) byItself(ctx context.Context, w *work, r *rule, input ast.Value, subject finding.Subject, suspected bool) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	q, err := ev.engine.single(ctx, w.lane, r)
+	if err != nil {
+		return err
+	}
+	err = ev.query(ctx, w, q, input, suspected)
+	if errors.Is(err, errMemory) && !suspected {
+		err = ev.query(ctx, w, q, input, true)
+	}
+	if err == nil {
+		return nil
+	}
+	return ev.blame(ctx, w, r, subject, err)
+}
+
+// blame takes the rule that failed on a subject out of the evaluation, unless it is ctx that ended it.
+func (ev *Evaluator) blame(ctx context.Context, w *work, r *rule, subject finding.Subject, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	w.skipped[r.index] = true
+	return ev.engine.fail(ctx, r.ID, r.failure(subject, err, ev.engine.explain(err)))
 }
 
 // errMemory says that the process took too much memory while a query was evaluated.

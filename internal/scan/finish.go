@@ -72,5 +72,8 @@ func incomplete(inputs []store.RunInput, j judgement) []string {
 	for _, f := range j.failed {
 		out = append(out, "policy failed: "+f)
 	}
+	for _, d := range j.doubts {
+		out = append(out, "prefilter: "+d.String()+"; the policy has judged all subjects again. Set scan.lane to full, and report this")
+	}
 	return out
 }

@@ -27,10 +27,13 @@ type Options struct {
 	Parallel     int             // sources read at the same time
 	Workers      int             // that evaluate policies; 0 for one a core
 	Sandbox      *policy.Sandbox // where policies are tried that were never judged by; nil: nowhere
+	Lane         Lane            // "" is LaneFull
 	Backlog      time.Duration
 	Retention    store.Retention
 	Log          *slog.Logger
 	Progress     Progress
+
+	tamper func(*policy.Screen) // in tests: makes the prefilter unsound
 }
 
 // Progress hears how a scan goes on. Its methods may be called from several goroutines.

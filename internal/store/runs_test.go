@@ -12,7 +12,7 @@ func testRuns(t *testing.T, s *Store) {
 	for _, part := range []struct {
 		name string
 		test func(*testing.T, *Store)
-	}{{"subjects", testSubjects}, {"changes", testChanges}, {"findings", testFindings}, {"unfinished", testUnfinishedRun}} {
+	}{{"subjects", testSubjects}, {"screen", testScreen}, {"changes", testChanges}, {"findings", testFindings}, {"unfinished", testUnfinishedRun}} {
 		t.Run(part.name, func(t *testing.T) {
 			emptyStore(t, s)
 			part.test(t, s)

@@ -1,0 +1,369 @@
+package policy
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// construct is a rule made of one construct of Rego. Its body may use params.limit (30), params.share (0.05), params.kinds,
+// params.ids and params.none.
+type construct struct {
+	name string
+	lane Lane // that it is to be evaluated in; "" where that may change with OPA
+	body string
+	rest string // helper rules
+}
+
+var constructs = []construct{
+	{name: "bool", lane: LaneComplete, body: `input.account.enabled`},
+	{name: "bool of an absent object", lane: LaneComplete, body: `input.person.on_leave`},
+	{name: "bool true", lane: LaneComplete, body: `input.account.mfa == true`},
+	{name: "bool false", lane: LaneComplete, body: `input.account.mfa == false`},
+	{name: "bool not true", lane: LaneComplete, body: `input.account.mfa != true`},
+	{name: "not bool", lane: LaneComplete, body: `not input.account.mfa`},
+	{name: "not not bool", lane: LaneComplete, body: `not safe`, rest: `safe if not input.account.mfa`},
+	{name: "default false", lane: LaneComplete, body: `known`, rest: "default known := false\nknown if input.account.enabled"},
+	{name: "not default false", lane: LaneComplete, body: `not known`, rest: "default known := false\nknown if input.account.enabled"},
+	{name: "default true", body: `known`, rest: "default known := true\nknown := false if input.account.enabled"},
+	{name: "bare text", lane: LaneComplete, body: `input.account.username`},
+	{name: "bare object", lane: LaneComplete, body: `input.person`},
+	{name: "not object", lane: LaneComplete, body: `not input.owner`},
+	{name: "bare array", lane: LaneComplete, body: `input.grants`},
+	{name: "not array", lane: LaneComplete, body: `not input.seats`},
+	{name: "bare map", lane: LaneComplete, body: `input.account.attributes`},
+	{name: "map key", lane: LaneComplete, body: `input.source.coverage.mfa == "full"`},
+	{name: "map key absent", lane: LaneComplete, body: `not input.source.coverage.owner`},
+	{name: "map key in", lane: LaneComplete, body: `input.source.coverage.last_login in {"full", "partial"}`},
+	{name: "map key not in", lane: LaneComplete, body: `not input.source.coverage.last_login in {"full", "partial"}`},
+	{name: "text", lane: LaneComplete, body: `input.account.username == "Beta"`},
+	{name: "text of another alphabet", lane: LaneComplete, body: `input.account.username == "γ"`},
+	{name: "odd texts", lane: LaneComplete, body: `input.account.username in {"it's", "a\tb\nc", "b\\s", "\"q\"", "{p1:String}", "%", "?", "\u0001", "x\u0000y"}`},
+	{name: "an odd text", lane: LaneComplete, body: `input.account.username == "a\tb\nc"`},
+	{name: "a NUL", lane: LaneComplete, body: `input.account.username == "x\u0000y"`},
+	{name: "text not", lane: LaneComplete, body: `input.account.username != "Beta"`},
+	{name: "not text", lane: LaneComplete, body: `not input.account.username == "Beta"`},
+	{name: "not text not", lane: LaneComplete, body: `not input.account.username != "Beta"`},
+	{name: "text order", lane: LaneComplete, body: `input.account.username < "a"`},
+	{name: "not text order", lane: LaneComplete, body: `not input.account.username < "a"`},
+	{name: "two fields", lane: LaneComplete, body: `input.person.department == input.manager.department`},
+	{name: "two fields differ", lane: LaneComplete, body: `input.person.department != input.person.previous_department`},
+	{name: "not two fields", lane: LaneComplete, body: `not input.person.department == input.person.previous_department`},
+	{name: "two numbers", lane: LaneComplete, body: `input.account.days_since_login > input.account.days_since_password`},
+	{name: "two booleans", lane: LaneComplete, body: `input.account.enabled == input.directory.enabled`},
+	{name: "a number and a text", body: `input.account.days_since_login < input.account.username`},
+	{name: "number", lane: LaneComplete, body: `input.account.days_since_login >= params.limit`},
+	{name: "number turned", lane: LaneComplete, body: `params.limit < input.account.days_since_login`},
+	{name: "number equal", lane: LaneComplete, body: `input.account.days_since_login == 30`},
+	{name: "number not equal", lane: LaneComplete, body: `input.account.days_since_login != 30`},
+	{name: "negative number", lane: LaneComplete, body: `input.account.days_until_expiry < -1`},
+	{name: "fraction below", lane: LaneComplete, body: `input.account.days_until_expiry < -0.5`},
+	{name: "fraction above", lane: LaneComplete, body: `input.account.days_until_expiry >= 6.5`},
+	{name: "fraction equal", body: `input.account.days_until_expiry == 6.5`},
+	{name: "not fraction equal", body: `not input.account.days_until_expiry == 6.5`},
+	{name: "whole number with a point", lane: LaneComplete, body: `input.account.days_until_expiry >= 7.0`},
+	{name: "beyond 2^53", lane: LaneComplete, body: `input.account.active_sessions > 9007199254740992`},
+	{name: "equal beyond 2^53", lane: LaneComplete, body: `input.account.active_sessions == 9007199254740993`},
+	{name: "the greatest number", lane: LaneComplete, body: `input.account.active_sessions >= 9223372036854775807`},
+	{name: "beyond 64 bits", body: `input.account.active_sessions < 9223372036854775808`},
+	{name: "not number", lane: LaneComplete, body: `not input.account.days_since_login >= params.limit`},
+	{name: "not not number", lane: LaneComplete, body: `not old`, rest: `old if not input.account.days_since_login < 30`},
+	{name: "order of types", body: `input.account.days_since_login < "5"`},
+	{name: "not order of types", body: `not input.account.days_since_login < "5"`},
+	{name: "order of types turned", body: `input.account.username > 5`},
+	{name: "not equal null", body: `input.account.username != null`},
+	{name: "in set", lane: LaneComplete, body: `input.account.kind in {"human", "guest"}`},
+	{name: "in array", lane: LaneComplete, body: `input.account.kind in ["human", "guest"]`},
+	{name: "in parameter", lane: LaneComplete, body: `input.account.kind in params.kinds`},
+	{name: "in nothing", body: `input.account.kind in params.none`},
+	{name: "not in nothing", body: `not input.account.kind in params.none`},
+	{name: "not in set", lane: LaneComplete, body: `not input.account.kind in {"human", "guest"}`},
+	{name: "not not in set", lane: LaneComplete, body: `not known`, rest: `known if not input.account.kind in {"human", "guest"}`},
+	{name: "numbers in set", lane: LaneComplete, body: `input.account.days_since_login in {7, 30, 90}`},
+	{name: "mixed set", lane: LaneComplete, body: `input.account.days_since_login in {7, "30", true, null, 0.5}`},
+	{name: "parameter iterated", lane: LaneComplete, body: `some kind in params.kinds
+	input.account.kind == kind`},
+	{name: "parameter indexed", lane: LaneComplete, body: `input.account.kind == params.kinds[_]`},
+	{name: "startswith", lane: LaneComplete, body: `startswith(input.account.username, "al")`},
+	{name: "not startswith", lane: LaneComplete, body: `not startswith(input.account.username, "al")`},
+	{name: "endswith", lane: LaneComplete, body: `endswith(input.account.username, "a")`},
+	{name: "contains", lane: LaneComplete, body: `contains(input.account.username, "quo")`},
+	{name: "contains nothing", lane: LaneComplete, body: `contains(input.account.username, "")`},
+	{name: "lower", lane: LaneComplete, body: `lower(input.account.username) == "root"`},
+	{name: "not lower", lane: LaneComplete, body: `not lower(input.account.username) == "root"`},
+	{name: "not not lower", lane: LaneComplete, body: `not other`, rest: `other if not lower(input.account.username) == "root"`},
+	{name: "lower of another alphabet", body: `lower(input.account.username) == "é"`},
+	{name: "upper", body: `upper(input.account.username) == "ROOT"`},
+	{name: "regex", lane: LaneComplete, body: "regex.match(`^(adm|root)`, input.account.username)"},
+	{name: "regex to the end", lane: LaneComplete, body: "regex.match(`b.c$`, input.account.username)"},
+	{name: "not regex", lane: LaneComplete, body: "not regex.match(`^[A-Z]`, input.account.username)"},
+	{name: "not not regex", lane: LaneComplete, body: `not other`, rest: "other if not regex.match(`o+t`, input.account.username)"},
+	{name: "regex with flags", body: "regex.match(`(?i)ROOT`, input.account.username)"},
+	{name: "object.get", lane: LaneComplete, body: `object.get(input.account, "owner_id", "") == ""`},
+	{name: "not object.get", lane: LaneComplete, body: `not object.get(input.account, "owner_id", "") == ""`},
+	{name: "object.get of an absent object", lane: LaneComplete, body: `object.get(input.person, "status", "active") == "active"`},
+	{name: "object.get of a number", lane: LaneComplete, body: `object.get(input.account, "days_since_login", 30) == 30`},
+	{name: "object.get of a map", lane: LaneComplete, body: `object.get(input.account.attributes, "dn", "x") == "x"`},
+	{name: "object.get of a path", body: `object.get(input, ["person", "status"], "ended") == "ended"`},
+	{name: "object.get compared", body: `object.get(input.account, "days_since_created", input.account.days_known) >= 30`},
+	{name: "some grant", lane: LaneComplete, body: `some g in input.grants
+	g.direct`},
+	{name: "some grant without more", lane: LaneComplete, body: `some _ in input.grants`},
+	{name: "some nullable", lane: LaneComplete, body: `some g in input.grants
+	g.approved`},
+	{name: "some nullable not", lane: LaneComplete, body: `some g in input.grants
+	not g.approved`},
+	{name: "some nullable number", lane: LaneComplete, body: `some g in input.grants
+	g.days_since_used > 30
+	g.entitlement.high_risk`},
+	{name: "some float", lane: LaneComplete, body: `some g in input.grants
+	g.peer_share < params.share`},
+	{name: "some float equal", lane: LaneComplete, body: `some g in input.grants
+	g.peer_share == 0.0999`},
+	{name: "some float in set", lane: LaneComplete, body: `some g in input.grants
+	g.peer_share in {0, 0.05, 12}`},
+	{name: "some float zero", lane: LaneComplete, body: `some g in input.grants
+	g.peer_share == 0`},
+	{name: "some float below zero", lane: LaneComplete, body: `some g in input.grants
+	g.peer_share < 0`},
+	{name: "some float with many digits", body: `some g in input.grants
+	g.peer_share <= 0.05000000000000000001`},
+	{name: "some float and whole number", lane: LaneComplete, body: `some s in input.seats
+	s.cost_month >= 12`},
+	{name: "float and int", body: `some g in input.grants
+	g.peer_share < g.peer_count`},
+	{name: "not some", lane: LaneComplete, body: `not risky`, rest: `risky if {
+	some g in input.grants
+	g.entitlement.high_risk
+}`},
+	{name: "not some not", lane: LaneComplete, body: `not odd`, rest: `odd if {
+	some g in input.grants
+	not g.direct
+}`},
+	{name: "not not some", lane: LaneComplete, body: `not calm`, rest: `calm if not risky
+risky if {
+	some g in input.grants
+	g.entitlement.high_risk
+}`},
+	{name: "two grants", lane: LaneComplete, body: `some a in input.grants
+	some b in input.grants
+	a.entitlement.kind == "group"
+	b.entitlement.privileged`},
+	{name: "two grants compared", lane: LaneComplete, body: `some a in input.grants
+	some b in input.grants
+	a.entitlement.id != b.entitlement.id
+	a.days_since_used == b.days_since_used`},
+	{name: "pairs", lane: LaneComplete, body: `some pair in [["ent-0", "ent-1"], ["ent-0", "ent-2"], ["ent-1", "ent-3"]]
+	some a in input.grants
+	some b in input.grants
+	a.entitlement.id == pair[0]
+	b.entitlement.id == pair[1]`},
+	{name: "many pairs", lane: LaneComplete, body: `some pair in [
+		["ent-0", "sku-1"], ["ent-1", "sku-2"], ["ent-2", "sku-0"], ["ent-3", "sku-1"], ["ent-4", "sku-0"], ["ent-5", "sku-0"],
+		["ent-6", "sku-0"], ["ent-7", "sku-0"], ["ent-8", "sku-0"], ["ent-9", "sku-0"], ["ent-10", "sku-3"], ["ent-11", "sku-2"],
+	]
+	some a in input.grants
+	some b in input.seats
+	a.entitlement.id == pair[0]
+	b.sku == pair[1]`},
+	{name: "ids of a parameter", lane: LaneComplete, body: `some g in input.grants
+	g.entitlement.id in params.ids`},
+	{name: "join", lane: LaneComplete, body: `some g in input.grants
+	some s in input.seats
+	g.days_since_used == s.days_since_used`},
+	{name: "one index for two arrays", body: `some i
+	input.grants[i].direct
+	input.seats[i].never_used`},
+	{name: "index compared", body: `some i, g in input.grants
+	i > 0
+	g.direct`},
+	{name: "index of the first", body: `input.grants[0].direct`},
+	{name: "index under not", body: `some i, _ in input.grants
+	not input.grants[i].approved`},
+	{name: "computed index under not", body: `some i in numbers.range(0, 1)
+	not input.grants[i].direct`},
+	{name: "counted index under not", body: `i := count(input.seats)
+	not input.grants[i].direct`},
+	{name: "counted index", body: `i := count(input.seats)
+	input.grants[i].direct`},
+	{name: "not counted index", body: `not there`, rest: `there if {
+	i := count(input.seats)
+	input.grants[i].direct
+}`},
+	{name: "not not counted index", body: `not absent`, rest: `absent if not there
+there if {
+	i := count(input.seats)
+	input.grants[i].direct
+}`},
+	{name: "every", lane: LaneComplete, body: `every g in input.grants { g.direct }`},
+	{name: "every nullable", lane: LaneComplete, body: `every g in input.grants { g.approved }`},
+	{name: "not every", lane: LaneComplete, body: `not fine`, rest: `fine if every g in input.grants { g.approved }`},
+	{name: "not not every", lane: LaneComplete, body: `not bad`, rest: `bad if not fine
+fine if every g in input.grants { g.approved }`},
+	{name: "every of another", lane: LaneComplete, body: `every g in input.grants {
+		some s in input.seats
+		s.days_since_used == g.days_since_used
+	}`},
+	{name: "every with a key", body: `every i, g in input.grants { g.direct; i < 2 }`},
+	{name: "every key", lane: LaneComplete, body: `every k in input.account.keys { not k.active }`},
+	{name: "count of an array", lane: LaneComplete, body: `count(input.grants) >= 2`},
+	{name: "count zero", lane: LaneComplete, body: `count(input.grants) == 0`},
+	{name: "not count", lane: LaneComplete, body: `not count(input.seats) > 1`},
+	{name: "not not count", lane: LaneComplete, body: `not few`, rest: `few if not count(input.seats) > 1`},
+	{name: "count of a comprehension", body: `count([g | some g in input.grants; g.direct]) == 0`},
+	{name: "count of indexes", body: `count([1 | input.grants[_].direct]) == 0`},
+	{name: "count of a helper set", body: `count(direct) >= 2`, rest: `direct contains g.entitlement.id if {
+	some g in input.grants
+	g.direct
+}`},
+	{name: "member of a comprehension", lane: LaneComplete, body: `"ent-0" in {g.entitlement.id | some g in input.grants}`},
+	{name: "not member of a comprehension", lane: LaneComplete, body: `not "ent-1" in {g.entitlement.id | some g in input.grants}`},
+	{name: "member of a comprehension of another", lane: "", body: `some s in input.seats
+	s.days_since_used in {g.days_since_used | some g in input.grants; g.direct}`},
+	{name: "not member of a comprehension of another", lane: "", body: `some s in input.seats
+	not s.days_since_used in {g.days_since_used | some g in input.grants; g.direct}`},
+	{name: "comprehension of an outer index", body: `some i, _ in input.seats
+	not "x" in {g.entitlement.kind | g := input.grants[i]}`},
+	{name: "member of fields", body: `true in {input.account.locked, input.account.enabled}`},
+	{name: "helper set", lane: LaneComplete, body: `some g in risky
+	g.direct`, rest: `risky contains g if {
+	some g in input.grants
+	g.entitlement.high_risk
+}`},
+	{name: "set difference", body: `count({g.entitlement.id | some g in input.grants} - {"ent-0", "ent-1"}) > 0`},
+	{name: "max", body: `max([g.days_since_used | some g in input.grants]) > 60`},
+	{name: "sum", body: `sum([s.cost_month | some s in input.seats]) > 60`},
+	{name: "arithmetic", body: `input.account.days_since_login * 2 > 60`},
+	{name: "function", lane: LaneComplete, body: `old(input.account.days_since_login)`, rest: `old(n) if n > 30`},
+	{name: "function of values", lane: LaneComplete, body: `size(input.account.days_since_login) == "old"`, rest: `size(n) := "old" if n >= 30
+size(n) := "new" if n < 30`},
+	{name: "function that conflicts", lane: LaneFull, body: `size(input.account.hours_since_enabled) == "small"`, rest: `size(n) := "old" if n >= 1000000
+size(n) := "small" if n >= 1000000`},
+	{name: "value that conflicts", lane: LaneFull, body: `chosen == "x"`, rest: `chosen := g.entitlement.kind if some g in input.grants`},
+	{name: "function of a grant", lane: LaneFull, body: `some g in input.grants
+	stale(g)`, rest: `stale(g) if g.days_since_used > 60
+stale(g) if not g.days_since_used`},
+	{name: "not function of a grant", lane: LaneFull, body: `some g in input.grants
+	not stale(g)`, rest: `stale(g) if g.days_since_used > 60
+stale(g) if not g.days_since_used`},
+	{name: "else of a function", body: `size(input.account.days_since_login) == "old"`, rest: `size(n) := "old" if { n > 30 } else := "new"`},
+	{name: "else", body: `chosen`, rest: `chosen if { input.account.enabled } else := false if { input.account.locked }`},
+	{name: "not else", body: `not chosen`, rest: `chosen if { input.account.enabled } else := false if { input.account.locked }`},
+	{name: "with", lane: LaneFull, body: `both with input.account.enabled as true`, rest: `both if {
+	input.account.enabled
+	input.account.privileged
+}`},
+	{name: "not with", lane: LaneFull, body: `not both with input.account.enabled as true`, rest: `both if {
+	input.account.enabled
+	input.account.privileged
+}`},
+	{name: "walk", body: `walk(input.account, [_, v])
+	v == "Beta"`},
+	{name: "dynamic key", lane: "", body: `some k in ["enabled", "locked"]
+	input.account[k] == true`},
+	{name: "text in array of texts", body: `some g in input.grants
+	"a" in g.path`},
+	{name: "element of array of texts", body: `some g in input.grants
+	g.path[_] == "Ä"`},
+	{name: "concat", body: `concat("-", [input.source.type, input.account.kind]) == "Beta-human"`},
+	{name: "part dropped under not", body: `not odd`, rest: `odd if {
+	input.account.locked
+	upper(input.account.username) == "ROOT"
+}`},
+	{name: "not not with a part dropped", body: `not plain`, rest: `plain if not odd
+odd if {
+	input.account.enabled
+	upper(input.account.username) != "ROOT"
+}`},
+	{name: "or by helpers", lane: LaneComplete, body: `either`, rest: `either if input.account.locked
+either if input.account.days_since_login > 60
+either if not input.person`},
+	{name: "not not in of a variable", lane: LaneFull, body: `not odd`, rest: `odd if {
+	kind := input.account.mailbox_type
+	not kind in {"user", "none"}
+}`},
+	{name: "not not in of an element", lane: LaneFull, body: `not odd`, rest: `odd if {
+	some kind in [input.account.mailbox_type]
+	not kind in {"user", "none"}
+}`},
+	{name: "not not in of an argument", lane: LaneFull, body: `not odd(input.account.mailbox_type)`, rest: `odd(kind) if not kind in {"user", "none"}`},
+	{name: "not not of an argument", lane: LaneFull, body: `not unlike(input.person)`, rest: `unlike(p) if not p.status == "active"`},
+	{name: "not every of a variable", lane: LaneFull, body: `not odd`, rest: `odd if {
+	sponsor := input.account.sponsor
+	every g in input.grants { g.account_id == sponsor }
+}`},
+	{name: "not not of a variable of a grant", lane: LaneFull, body: `not odd`, rest: `odd if {
+	some g in input.grants
+	g.direct
+	last := g.days_since_used
+	not last < 30
+}`},
+	{name: "not in of a variable", lane: LaneComplete, body: `kind := input.account.mailbox_type
+	not kind in {"user", "none"}`},
+	{name: "not or", lane: LaneComplete, body: `not either`, rest: `either if input.account.locked
+either if input.account.days_since_login > 60
+either if not input.person`},
+	{name: "assigned", lane: LaneComplete, body: `status := input.person.status
+	status == "ended"`},
+	{name: "assigned object", lane: LaneComplete, body: `p := input.person
+	p.department == p.previous_department`},
+	{name: "assigned grant", lane: LaneComplete, body: `g := input.grants[_]
+	e := g.entitlement
+	e.privileged
+	g.direct`},
+	{name: "run", body: `input.run.time > "2026"
+	input.account.enabled`},
+	{name: "now", lane: LaneComplete, body: `time.now_ns() > 0
+	input.account.enabled`},
+	{name: "a call that can fail", lane: LaneFull, body: `input.account.username == "never"
+	to_number(input.account.username) > 3`},
+	{name: "bare false", body: `input.account.enabled
+	false`},
+}
+
+func (c construct) policy(i int) string {
+	var refs = strings.NewReplacer("params.", fmt.Sprintf("data.params[%q].", c.id(i)))
+	return fmt.Sprintf(`# METADATA
+# title: %[1]q
+# description: One construct.
+# custom:
+#   id: %[2]s
+#   subject: account
+#   severity: low
+#   controls: ["CIS-8.1:5.1"]
+#   action: none
+#   assignee: manager
+#   params: {limit: 30, share: 0.05, kinds: [human, guest], ids: [ent-0, ent-2], none: []}
+package lapse.construct.c%[3]d
+
+import rego.v2
+
+findings contains {"message": message} if {
+	%[4]s
+	message := sprintf("%%v", [input.account.id])
+}
+
+%[5]s
+`, c.name, c.id(i), i, refs.Replace(c.body), refs.Replace(c.rest))
+}
+
+// head is the policy's METADATA, package and imports.
+func (c construct) head(i int) string {
+	text := c.policy(i)
+	return text[:strings.Index(text, "findings contains")]
+}
+
+func (c construct) id(i int) string { return fmt.Sprintf("CON-%03d", i) }
+
+func constructPack(t testing.TB) *Pack {
+	t.Helper()
+	files := map[string]string{}
+	for i, c := range constructs {
+		files[fmt.Sprintf("c%03d/policy.rego", i)] = c.policy(i)
+	}
+	pack, err := load(files, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pack
+}

@@ -1,0 +1,315 @@
+package prefilter
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Statement gathers predicates and expressions that go into one query, and their parameters. No constant of a policy is part
+// of the text: each is a parameter.
+type Statement struct {
+	parameters []Parameter
+	byValue    map[string]string
+	text       int
+	values     int
+}
+
+// Parameter is {Name:Type} in the text. Value is a string, int64 or float64, or a slice of one of these.
+type Parameter struct {
+	Name  string
+	Type  string
+	Value any
+}
+
+// NewStatement returns a statement without parameters.
+func NewStatement() *Statement { return &Statement{byValue: map[string]string{}} }
+
+// Parameters lists the parameters of all that was added.
+func (s *Statement) Parameters() []Parameter { return s.parameters }
+
+// Add writes a rule's predicate. An error says which limit it would pass; the statement is then as it was before.
+func (s *Statement) Add(r *Rule) (string, error) {
+	w := &writer{statement: s, mark: len(s.parameters), values: s.values}
+	w.pred(r.over)
+	text := w.text.String()
+	err := w.err
+	switch {
+	case err != nil:
+	case s.text+len(text) > maxText:
+		err = fmt.Errorf("the predicates take more than %d KiB", maxText>>10)
+	case len(s.parameters) > maxParameters:
+		err = fmt.Errorf("the predicates have more than %d parameters", maxParameters)
+	case s.values > maxValues:
+		err = fmt.Errorf("the parameters take more than %d KiB", maxValues>>10)
+	}
+	if err != nil {
+		for _, p := range s.parameters[w.mark:] {
+			delete(s.byValue, identity(p.Type, p.Value))
+		}
+		s.parameters, s.values = s.parameters[:w.mark], w.values
+		return "", err
+	}
+	s.text += len(text)
+	return text, nil
+}
+
+// Parameter returns the text that stands for a value of a ClickHouse type.
+func (s *Statement) Parameter(typ string, v any) string {
+	id := identity(typ, v)
+	if s.byValue[id] == "" {
+		name := fmt.Sprintf("p%d", len(s.parameters)+1)
+		s.byValue[id] = "{" + name + ":" + typ + "}"
+		s.parameters = append(s.parameters, Parameter{name, typ, v})
+		s.values += len(id)
+	}
+	return s.byValue[id]
+}
+
+func identity(typ string, v any) string { return fmt.Sprintf("%s %#v", typ, v) }
+
+// writer writes one predicate; or only its shape, for which there are no parameters.
+type writer struct {
+	statement *Statement
+	mark      int
+	values    int
+	text      strings.Builder
+	err       error
+
+	shape bool
+	names map[string]string
+}
+
+func (w *writer) add(parts ...string) {
+	for _, p := range parts {
+		w.text.WriteString(p)
+	}
+}
+
+func (w *writer) pred(p pred) {
+	switch p := p.(type) {
+	case truth:
+		w.add(fmt.Sprint(bool(p)))
+	case and:
+		w.join(p, " AND ")
+	case or:
+		w.join(p, " OR ")
+	case not:
+		w.add("NOT ")
+		w.pred(p.p)
+	case defined:
+		w.guarded(p.x.known, func() { w.there(p.x) })
+	case isTrue:
+		w.checked(func() { w.add(w.column(p.x)) }, p.x)
+	case oneOf:
+		w.checked(func() { w.oneOf(p) }, p.x)
+	case compare:
+		w.checked(func() { w.add("(", w.column(p.x), " ", p.op, " ", w.constant(p.c), ")") }, p.x)
+	case relate:
+		w.checked(func() { w.add("(", w.column(p.x), " ", p.op, " ", w.column(p.y), ")") }, p.x, p.y)
+	case text:
+		w.checked(func() { w.add(fmt.Sprintf(textFunctions[p.function], w.column(p.x), w.constant(p.c))) }, p.x)
+	case foreign:
+		w.checked(func() { x := w.column(p.x); w.add("(length(", x, ") != lengthUTF8(", x, "))") }, p.x)
+	case holds:
+		w.guarded(p.x.known, func() {
+			if len(p.c.values) == 1 && !w.shape {
+				w.add("has(", w.column(p.x), ", ", w.constant(p.c), ")")
+			} else {
+				w.add("hasAny(", w.column(p.x), ", ", w.list(p.c), ")")
+			}
+		})
+	case exists:
+		w.guarded(p.array.known, func() { w.exists(p) })
+	case filled:
+		w.guarded(p.array.known, func() { w.add("notEmpty(", p.array.size, ")") })
+	default:
+		panic(fmt.Sprintf("prefilter: no such predicate: %T", p))
+	}
+}
+
+// textFunctions take a text and a constant. OPA's lower knows all alphabets, ClickHouse's only ASCII.
+var textFunctions = map[string]string{
+	"startswith": "startsWith(%s, %s)",
+	"endswith":   "endsWith(%s, %s)",
+	"contains":   "(position(%s, %s) > 0)",
+	"lower":      "(lower(%s) = %s)",
+	"match":      "match(%s, %s)",
+}
+
+func (w *writer) join(ps []pred, by string) {
+	w.add("(")
+	for i, p := range ps {
+		if i > 0 {
+			w.add(by)
+		}
+		w.pred(p)
+	}
+	w.add(")")
+}
+
+// guarded writes what counts only while presence columns are true.
+func (w *writer) guarded(known []string, write func()) {
+	if len(known) == 0 {
+		write()
+		return
+	}
+	w.add("(", strings.Join(known, " AND "), " AND ")
+	write()
+	w.add(")")
+}
+
+// checked writes a comparison so that it is false, not NULL, where a value is missing.
+func (w *writer) checked(write func(), xs ...operand) {
+	var known []string
+	nullable := false
+	for _, x := range xs {
+		for _, k := range x.known {
+			if !slices.Contains(known, k) {
+				known = append(known, k)
+			}
+		}
+		nullable = nullable || x.nullable
+	}
+	w.guarded(known, func() {
+		for _, x := range xs {
+			if x.key != nil {
+				w.add("mapContains(", x.column, ", ", w.key(x), ") AND ")
+			}
+		}
+		if !nullable {
+			write()
+			return
+		}
+		w.add("ifNull(")
+		write()
+		w.add(", false)")
+	})
+}
+
+func (w *writer) there(x operand) {
+	switch {
+	case x.key != nil:
+		w.add("mapContains(", x.column, ", ", w.key(x), ")")
+	case x.nullable:
+		w.add("(", w.column(x), " IS NOT NULL)")
+	default:
+		w.add("true")
+	}
+}
+
+func (w *writer) oneOf(p oneOf) {
+	if len(p.c.values) == 1 && !w.shape {
+		w.add("(", w.column(p.x), " = ", w.constant(p.c), ")")
+		return
+	}
+	w.add(In(w.column(p.x), w.list(p.c), p.x.float))
+}
+
+// In says that x is one of the values of an array. IN looks floats up by their bits: -0 would not be in [0].
+func In(x, list string, float bool) string {
+	if float {
+		return "has(" + list + ", " + x + ")"
+	}
+	return "(" + x + " IN " + list + ")"
+}
+
+func (w *writer) column(x operand) string {
+	switch {
+	case x.count:
+		return "toInt64(length(" + x.column + "))"
+	case x.key != nil:
+		return x.column + "[" + w.key(x) + "]"
+	case x.element != "":
+		return w.element(x.element) + "_" + x.column
+	}
+	return x.column
+}
+
+// element is the name of an element in the text.
+func (w *writer) element(name string) string {
+	if !w.shape {
+		return name
+	}
+	if w.names[name] == "" {
+		w.names[name] = fmt.Sprintf("s%d", len(w.names))
+	}
+	return w.names[name]
+}
+
+func (w *writer) exists(p exists) {
+	name := w.element(p.name)
+	var columns []string
+	for _, x := range operands(p.p, nil) {
+		if x.element == p.name && !slices.Contains(columns, x.column) {
+			columns = append(columns, x.column)
+		}
+	}
+	slices.Sort(columns)
+	w.add("arrayExists((")
+	for i, c := range columns {
+		if i > 0 {
+			w.add(", ")
+		}
+		w.add(name, "_", c)
+	}
+	w.add(") -> ")
+	w.pred(p.p)
+	w.add(", ", strings.Join(columns, ", "), ")")
+}
+
+// key writes the key of a map, which is part of a shape.
+func (w *writer) key(x operand) string {
+	if w.shape {
+		return fmt.Sprintf("%q", *x.key)
+	}
+	return w.constant(value(*x.key))
+}
+
+// constant writes a constant of one value.
+func (w *writer) constant(c *constant) string {
+	if w.shape {
+		return fmt.Sprintf("?%T", c.values[0])
+	}
+	return w.statement.Parameter(clickHouseType(c.values[0]), c.values[0])
+}
+
+// list writes a constant as an array.
+func (w *writer) list(c *constant) string {
+	if w.shape {
+		return fmt.Sprintf("?%T", c.values[0])
+	}
+	if len(c.values) > maxElements {
+		w.err = fmt.Errorf("a list of %d values is longer than %d", len(c.values), maxElements)
+		return "[]"
+	}
+	typ := "Array(" + clickHouseType(c.values[0]) + ")"
+	switch c.values[0].(type) {
+	case string:
+		return w.statement.Parameter(typ, sliceOf[string](c.values))
+	case int64:
+		return w.statement.Parameter(typ, sliceOf[int64](c.values))
+	default:
+		return w.statement.Parameter(typ, sliceOf[float64](c.values))
+	}
+}
+
+func sliceOf[T any](values []any) []T {
+	out := make([]T, len(values))
+	for i, v := range values {
+		out[i] = v.(T)
+	}
+	return out
+}
+
+func clickHouseType(v any) string {
+	switch v.(type) {
+	case string:
+		return "String"
+	case int64:
+		return "Int64"
+	case float64:
+		return "Float64"
+	}
+	panic(fmt.Sprintf("prefilter: no parameter is a %T", v))
+}

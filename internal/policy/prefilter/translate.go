@@ -1,0 +1,532 @@
+package prefilter
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/rego"
+
+	"github.com/lapse-audit/lapse/internal/access"
+)
+
+// maxDepth bounds how deep bodies may lie in each other: helpers that were not inlined may be many.
+const maxDepth = 24
+
+// maxDropped is how many dropped parts of a rule are told: thousands of queries may each drop the like.
+const maxDropped = 20
+
+type translator struct {
+	schema  *access.Schema
+	support map[string][]*ast.Rule // helpers that were not inlined, by ref
+	dropped []Dropped
+	fault   Fault
+	depth   int
+	named   int
+}
+
+func newTranslator(schema *access.Schema, left *rego.PartialQueries) *translator {
+	t := &translator{schema: schema, support: map[string][]*ast.Rule{}}
+	for _, m := range left.Support {
+		for _, r := range m.Rules {
+			ref := m.Package.Path.Extend(r.Head.Ref()).String()
+			t.support[ref] = append(t.support[ref], r)
+		}
+	}
+	return t
+}
+
+// scope says what the variables of a body stand for.
+type scope struct {
+	aliases  map[ast.Var]ast.Ref        // refs into the input
+	sets     map[ast.Var]*comprehension // of the constants and values that they gather
+	elements map[ast.Var]element        // variables that index an array
+	// taken are the variables of the bodies around this one that it is not known what they stand for. They are not the
+	// body's own, so it must not look for values of them.
+	taken map[ast.Var]bool
+}
+
+type element struct {
+	array array
+	name  string
+}
+
+type comprehension struct {
+	term *ast.Term
+	body ast.Body
+}
+
+func (s *scope) clone() *scope {
+	c := &scope{maps.Clone(s.aliases), maps.Clone(s.sets), maps.Clone(s.elements), maps.Clone(s.taken)}
+	if c.aliases == nil {
+		c.aliases = map[ast.Var]ast.Ref{}
+	}
+	if c.sets == nil {
+		c.sets = map[ast.Var]*comprehension{}
+	}
+	if c.elements == nil {
+		c.elements = map[ast.Var]element{}
+	}
+	if c.taken == nil {
+		c.taken = map[ast.Var]bool{}
+	}
+	return c
+}
+
+// expand replaces the variable that a ref begins with.
+func (s *scope) expand(r ast.Ref) ast.Ref {
+	if v, ok := r[0].Value.(ast.Var); ok {
+		if a, ok := s.aliases[v]; ok {
+			return append(slices.Clone(a), r[1:]...)
+		}
+	}
+	return r
+}
+
+// resolved reports whether it is known what a variable stands for.
+func (s *scope) resolved(v ast.Var) bool {
+	_, alias := s.aliases[v]
+	_, set := s.sets[v]
+	_, element := s.elements[v]
+	return alias || set || element
+}
+
+// body translates a conjunction. Variables that index an array are searched for: each conjunct goes where the last variable
+// is found that it depends on.
+func (t *translator) body(b ast.Body, around *scope) pair {
+	if t.depth > maxDepth {
+		t.drop(b[0], "it lies too deep in other conditions")
+		return unknown
+	}
+	t.depth++
+	defer func() { t.depth-- }()
+
+	s := around.clone()
+	var rest []*ast.Expr
+	var there []ast.Ref // what aliases stand for has to be there
+	for _, x := range b {
+		if t.binds(x, s, &there) {
+			continue
+		}
+		rest = append(rest, x)
+	}
+	order := t.search(rest, there, s)
+
+	levels := make([][]pair, len(order)+1)
+	put := func(p pair, n any) {
+		level := 0
+		eachVar(n, s, func(v ast.Var) {
+			level = max(level, slices.Index(order, v)+1)
+		})
+		levels[level] = append(levels[level], p)
+	}
+	for _, r := range there {
+		put(t.there(r, s), r)
+	}
+	for _, x := range rest {
+		put(t.expr(x, s, rest), x)
+	}
+	p := allOf(levels[len(order)]...)
+	for i := len(order) - 1; i >= 0; i-- {
+		e := s.elements[order[i]]
+		p = allOf(append(levels[i], someElement(e.array, e.name, p))...)
+	}
+	return p
+}
+
+// binds notes what a variable stands for, if that is all that an expression says.
+func (t *translator) binds(x *ast.Expr, s *scope, there *[]ast.Ref) bool {
+	if x.Negated || len(x.With) > 0 || !x.IsEquality() {
+		return false
+	}
+	l, r := x.Operand(0), x.Operand(1)
+	if _, ok := l.Value.(ast.Var); !ok {
+		l, r = r, l
+	}
+	v, ok := l.Value.(ast.Var)
+	if !ok || s.resolved(v) || s.taken[v] {
+		return false
+	}
+	switch r := r.Value.(type) {
+	case *ast.SetComprehension:
+		s.sets[v] = &comprehension{r.Term, r.Body}
+		return true
+	case *ast.ArrayComprehension:
+		s.sets[v] = &comprehension{r.Term, r.Body}
+		return true
+	case ast.Ref:
+		r = s.expand(r)
+		if r.HasPrefix(ast.InputRootRef) {
+			s.aliases[v] = r
+			*there = append(*there, r)
+			return true
+		}
+	}
+	return false
+}
+
+// search finds the variables by which the body goes through arrays, in the order of their appearance. What negations and
+// comprehensions search for is their own matter.
+func (t *translator) search(rest []*ast.Expr, there []ast.Ref, s *scope) []ast.Var {
+	var order []ast.Var
+	visit := func(r ast.Ref) {
+		r = s.expand(r)
+		node, known, at := t.schema.Root, []string(nil), 1
+		if !r.HasPrefix(ast.InputRootRef) {
+			return
+		}
+		for ; at < len(r); at++ {
+			name, ok := r[at].Value.(ast.String)
+			if !ok {
+				break
+			}
+			if node = node.Field(string(name)); node == nil {
+				return
+			}
+			known = t.presence(node, known)
+			if node.Array {
+				at++
+				break
+			}
+		}
+		if at >= len(r) || !node.Array || node.Leaf() {
+			return
+		}
+		v, ok := r[at].Value.(ast.Var)
+		if !ok || s.resolved(v) || s.taken[v] {
+			return
+		}
+		t.named++
+		s.elements[v] = element{array{node, firstLeaf(node).Column, known}, fmt.Sprintf("e%d", t.named)}
+		order = append(order, v)
+	}
+	for _, r := range there {
+		visit(r)
+	}
+	for _, x := range rest {
+		if !x.Negated {
+			eachRef(x, visit)
+		}
+	}
+	return order
+}
+
+// eachRef visits the refs of an expression outside of what has variables of its own.
+func eachRef(x any, visit func(ast.Ref)) {
+	ast.WalkNodes(x, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.Expr:
+			switch n.Terms.(type) {
+			case *ast.Not, *ast.Every, *ast.LogicalAnd, *ast.LogicalOr:
+				return true
+			}
+			return n.Negated || len(n.With) > 0
+		case *ast.Term:
+			switch v := n.Value.(type) {
+			case *ast.ArrayComprehension, *ast.SetComprehension, *ast.ObjectComprehension, *ast.Not:
+				return true
+			case ast.Ref:
+				visit(v)
+			}
+		}
+		return false
+	})
+}
+
+// eachVar visits the variables that something depends on, through aliases and the sets that it refers to.
+func eachVar(n any, s *scope, visit func(ast.Var)) {
+	seen := map[ast.Var]bool{}
+	var walk func(any)
+	walk = func(n any) {
+		ast.WalkTerms(n, func(t *ast.Term) bool {
+			v, ok := t.Value.(ast.Var)
+			if !ok || seen[v] {
+				return false
+			}
+			seen[v] = true
+			visit(v)
+			if a, ok := s.aliases[v]; ok {
+				walk(ast.NewTerm(a))
+			}
+			if c, ok := s.sets[v]; ok {
+				walk(c.term)
+				walk(c.body)
+			}
+			return false
+		})
+	}
+	if r, ok := n.(ast.Ref); ok {
+		n = ast.NewTerm(r)
+	}
+	walk(n)
+}
+
+// inner is the scope of a body within an expression: the variables of the expressions beside it are not its own.
+func (t *translator) inner(s *scope, x *ast.Expr, beside []*ast.Expr) *scope {
+	in := s.clone()
+	for _, other := range beside {
+		if other == x {
+			continue
+		}
+		ast.WalkTerms(other, func(tm *ast.Term) bool {
+			if v, ok := tm.Value.(ast.Var); ok && !s.resolved(v) {
+				in.taken[v] = true
+			}
+			return false
+		})
+	}
+	return in
+}
+
+func (t *translator) drop(x *ast.Expr, why string) pair {
+	d := Dropped{Why: why, Text: shorten(x.String())}
+	if loc := location(x); loc != nil {
+		d.File, d.Line = loc.File, loc.Row
+	}
+	if len(t.dropped) < maxDropped && !slices.Contains(t.dropped, d) {
+		t.dropped = append(t.dropped, d)
+	}
+	return unknown
+}
+
+func shorten(s string) string {
+	s = strings.Join(strings.Fields(s), " ")
+	if r := []rune(s); len(r) > 80 {
+		return string(r[:77]) + "…"
+	}
+	return s
+}
+
+// location is the first that an expression or what is in it has.
+func location(x *ast.Expr) *ast.Location {
+	var found *ast.Location
+	ast.WalkNodes(x, func(n ast.Node) bool {
+		if loc := n.Loc(); found == nil && loc != nil && loc.File != "" {
+			found = loc
+		}
+		return found != nil
+	})
+	return found
+}
+
+// expr translates one conjunct. beside are all conjuncts of its body.
+func (t *translator) expr(x *ast.Expr, s *scope, beside []*ast.Expr) pair {
+	if len(x.With) > 0 {
+		return t.drop(x, "with is not translated")
+	}
+	if x.Negated {
+		return t.negated(x, s, beside)
+	}
+	switch terms := x.Terms.(type) {
+	case *ast.Not:
+		return t.noneOf(t.body(terms.Body, t.inner(s, x, beside)))
+	case *ast.Every:
+		return t.every(x, terms, s, beside)
+	case *ast.Term:
+		return t.bare(x, terms, s)
+	case []*ast.Term:
+		return t.call(x, s, beside)
+	}
+	return t.drop(x, "it is not translated")
+}
+
+// negated translates not as rego.v1 has it: undefined where something in it that is not part of an equation is, and so not
+// always what the negation of the rest is.
+func (t *translator) negated(x *ast.Expr, s *scope, beside []*ast.Expr) pair {
+	positive := x.Copy()
+	positive.Negated = false
+	p := t.noneOf(t.body(ast.NewBody(positive), t.inner(s, x, beside)))
+	if _, ok := x.Terms.(*ast.Term); ok {
+		return p
+	}
+	if !x.IsEquality() || hasCall(x) {
+		p.under = truth(false)
+	}
+	return p
+}
+
+func (t *translator) noneOf(p pair) pair {
+	if t.fault == WrongPolarity {
+		p.over, p.under = p.under, p.over
+	}
+	return noneOf(p)
+}
+
+func hasCall(x *ast.Expr) bool {
+	found := false
+	for _, o := range x.Operands() {
+		ast.WalkTerms(o, func(t *ast.Term) bool {
+			_, call := t.Value.(ast.Call)
+			found = found || call
+			return found
+		})
+	}
+	return found
+}
+
+// every is no element for which the body does not hold. The array has to be there.
+func (t *translator) every(x *ast.Expr, e *ast.Every, s *scope, beside []*ast.Expr) pair {
+	in := t.inner(s, x, beside)
+	ref, ok := e.Domain.Value.(ast.Ref)
+	if v, isVar := e.Domain.Value.(ast.Var); isVar {
+		ref, ok = s.aliases[v], true
+	}
+	variable, named := e.Value.Value.(ast.Var)
+	if !ok || ref == nil || !named {
+		return t.drop(x, "every is translated over an array of the input only")
+	}
+	ref = s.expand(ref)
+	place, ok := t.place(ref, s)
+	if !ok || place.node == nil || !place.node.Array || place.node.Leaf() {
+		return t.drop(x, "every is translated over an array of objects only")
+	}
+	t.named++
+	index := ast.Var(fmt.Sprintf("$every%d", t.named))
+	el := element{array{place.node, firstLeaf(place.node).Column, place.x.known}, fmt.Sprintf("e%d", t.named)}
+	in.elements[index] = el
+	in.aliases[variable] = append(slices.Clone(ref), ast.NewTerm(index))
+	if e.Key != nil {
+		if key, ok := e.Key.Value.(ast.Var); ok {
+			in.taken[key] = true
+		}
+	}
+	p := t.noneOf(someElement(el.array, el.name, t.noneOf(t.body(e.Body, in))))
+	p.under = conjunction(presenceOf(place.x.known), p.under)
+	return p
+}
+
+func presenceOf(known []string) pred {
+	if len(known) == 0 {
+		return truth(true)
+	}
+	return defined{operand{column: known[0], known: known, kind: other}}
+}
+
+// bare translates a term that stands alone: it has to be there, and not false.
+func (t *translator) bare(x *ast.Expr, term *ast.Term, s *scope) pair {
+	switch v := term.Value.(type) {
+	case ast.Boolean:
+		return exact(truth(v))
+	case ast.Ref:
+		if rules := t.support[v.String()]; rules != nil {
+			return t.helper(x, rules)
+		}
+		return t.bareRef(x, v, s)
+	case ast.Var:
+		if r, ok := s.aliases[v]; ok {
+			return t.bareRef(x, r, s)
+		}
+	}
+	return t.drop(x, "it is not translated")
+}
+
+func (t *translator) bareRef(x *ast.Expr, r ast.Ref, s *scope) pair {
+	place, ok := t.place(r, s)
+	if !ok {
+		return t.drop(x, whyNot(ast.NewTerm(r)))
+	}
+	if place.leaf && place.x.kind == boolean {
+		return exact(isTrue{place.x})
+	}
+	return exact(place.defined())
+}
+
+// there translates that something is there at all.
+func (t *translator) there(r ast.Ref, s *scope) pair {
+	if place, ok := t.place(r, s); ok {
+		return exact(place.defined())
+	}
+	return unknown // what is said of it is dropped, and said so, where it is
+}
+
+// helper translates a rule that was not inlined, because it has a default or was negated.
+func (t *translator) helper(x *ast.Expr, rules []*ast.Rule) pair {
+	return t.ways(x, rules, func(*ast.Rule) (*scope, bool) { return &scope{}, true })
+}
+
+// function translates a call of such a rule. Its arguments must be known places, or indexes of arrays.
+func (t *translator) function(x *ast.Expr, rules []*ast.Rule, s *scope) pair {
+	return t.ways(x, rules, func(r *ast.Rule) (*scope, bool) {
+		in := (&scope{}).clone()
+		if len(x.Operands()) != len(r.Head.Args) {
+			return nil, false
+		}
+		for i, arg := range r.Head.Args {
+			name, ok := arg.Value.(ast.Var)
+			if !ok || in.resolved(name) {
+				return nil, false
+			}
+			switch v := x.Operand(i).Value.(type) {
+			case ast.Var:
+				if e, ok := s.elements[v]; ok {
+					in.elements[name] = e
+				} else if a, ok := s.aliases[v]; ok {
+					if in.aliases[name], ok = t.carry(a, s, in); !ok {
+						return nil, false
+					}
+				} else {
+					return nil, false
+				}
+			case ast.Ref:
+				if in.aliases[name], ok = t.carry(s.expand(v), s, in); !ok {
+					return nil, false
+				}
+			default:
+				return nil, false
+			}
+		}
+		return in, true
+	})
+}
+
+// carry brings a ref into another scope, with the elements that index it.
+func (t *translator) carry(r ast.Ref, from, to *scope) (ast.Ref, bool) {
+	if !r.HasPrefix(ast.InputRootRef) {
+		return nil, false
+	}
+	r = slices.Clone(r)
+	for i, part := range r[1:] {
+		v, ok := part.Value.(ast.Var)
+		if !ok {
+			continue
+		}
+		e, ok := from.elements[v]
+		if !ok {
+			return nil, false
+		}
+		t.named++
+		own := ast.Var(fmt.Sprintf("$carried%d", t.named)) // the other scope may use the name for something else
+		to.elements[own] = e
+		r[i+1] = ast.NewTerm(own)
+	}
+	return r, true
+}
+
+// ways translates that one of several rules holds.
+func (t *translator) ways(x *ast.Expr, rules []*ast.Rule, within func(*ast.Rule) (*scope, bool)) pair {
+	var ways []pair
+	for _, r := range rules {
+		if r.Head.Key != nil || r.Else != nil {
+			return t.drop(x, whyNotHelper)
+		}
+		isFalse := r.Head.Value != nil && r.Head.Value.Equal(ast.BooleanTerm(false))
+		switch {
+		case r.Default && !isFalse:
+			return t.drop(x, whyNotHelper)
+		case r.Default:
+			continue
+		case r.Head.Value != nil && !ast.IsConstant(r.Head.Value.Value):
+			return t.drop(x, whyNotHelper)
+		case isFalse:
+			continue
+		}
+		s, ok := within(r)
+		if !ok {
+			return t.drop(x, "what is compared is computed")
+		}
+		ways = append(ways, t.body(r.Body, s))
+	}
+	return anyOf(ways...)
+}

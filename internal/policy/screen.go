@@ -1,0 +1,217 @@
+package policy
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/rego"
+
+	"github.com/lapse-audit/lapse/internal/access"
+	"github.com/lapse-audit/lapse/internal/policy/prefilter"
+)
+
+// Lane says how a rule is evaluated.
+type Lane string
+
+// In the full lane a rule judges every subject. In the prefilter lane it judges those for which a predicate over the
+// subjects' table holds, and that is so for every subject that it flags. The predicate is the whole rule, or part of it.
+const (
+	LaneComplete Lane = "complete"
+	LanePartly   Lane = "partly"
+	LaneFull     Lane = "full"
+)
+
+// Coverage says how far the prefilter lane serves a policy.
+type Coverage struct {
+	Policy  string
+	Lane    Lane
+	Dropped []prefilter.Dropped // what Rego alone decides
+	Why     string              // of the full lane
+}
+
+// Screen is what the table of one kind of subject is asked before its subjects are evaluated. All of it is ClickHouse SQL
+// over the table's columns, with parameters in place of values. Flags and Verdicts are never NULL.
+type Screen struct {
+	Kind       access.SubjectKind
+	Flags      []string // by rule: false for a subject that the rule need not judge
+	Verdicts   []string // see Evaluator.Count
+	Parameters []prefilter.Parameter
+	Coverage   []Coverage // by rule
+
+	lane      *lane
+	verdictOf []int      // by rule
+	missing   [][]string // by verdict: what its codes from firstMissing on say is missing
+}
+
+// The codes of a verdict.
+const (
+	codeEvaluable    = 0
+	codeOutOfScope   = 1
+	codeFirstMissing = 2
+)
+
+// partialTime bounds the partial evaluation of one rule.
+const partialTime = 5 * time.Second
+
+// maxQueries is how many queries partial evaluation may leave of a rule: one that goes through a long list of parameters
+// leaves one for each.
+const maxQueries = 20_000
+
+// whyBySource is why all policies of a kind are in the full lane if lapse.yaml sets some of them by source.
+const whyBySource = "lapse.yaml sets policies otherwise for some source: then all that judge the same kind of subject judge every one"
+
+// Screen translates the enabled policies of a kind for the prefilter lane. What can't be translated is no error: such a rule
+// judges every subject. It is nil if there are no policies, or if some of them are set otherwise for a source: a statement
+// asks of every subject the same, so the subjects of that kind have to be evaluated without one, by Eval.
+func (e *Engine) Screen(ctx context.Context, kind access.SubjectKind) (*Screen, error) {
+	l := e.lanes[laneKey{kind, ""}]
+	if l == nil || e.bySource(kind) {
+		return nil, nil
+	}
+	c, err := compileConditions(l)
+	if err != nil {
+		return nil, fmt.Errorf("screen %s subjects: %w", kind, err)
+	}
+	s := &Screen{Kind: kind, lane: l}
+	statement := prefilter.NewStatement()
+	for _, r := range l.rules {
+		flag, coverage, err := e.flag(ctx, l, c, r, statement)
+		if err != nil {
+			return nil, fmt.Errorf("screen %s subjects: %w", kind, err)
+		}
+		s.Flags, s.Coverage = append(s.Flags, flag), append(s.Coverage, coverage)
+		s.addVerdict(r, statement)
+	}
+	s.Parameters = statement.Parameters()
+	return s, nil
+}
+
+// bySource reports whether the subjects of some source have a lane of their own.
+func (e *Engine) bySource(kind access.SubjectKind) bool {
+	for key := range e.lanes {
+		if key.kind == kind && key.source != "" {
+			return true
+		}
+	}
+	return false
+}
+
+// compileConditions compiles the rules of a lane without their messages and evidence.
+func compileConditions(l *lane) (*ast.Compiler, error) {
+	c := ast.NewCompiler().WithCapabilities(policyCapabilities())
+	modules := map[string]*ast.Module{}
+	for _, m := range l.library {
+		modules[m.name] = m.ast.Copy()
+	}
+	for _, r := range l.rules {
+		for _, m := range r.modules {
+			modules[m.name] = conditions(m)
+		}
+	}
+	if c.Compile(modules); c.Failed() {
+		return nil, c.Errors
+	}
+	return c, nil
+}
+
+// flag translates one rule. An error is ctx's.
+func (e *Engine) flag(ctx context.Context, l *lane, c *ast.Compiler, r *rule, statement *prefilter.Statement) (string, Coverage, error) {
+	full := func(why string) (string, Coverage, error) {
+		return "true", Coverage{Policy: r.ID, Lane: LaneFull, Why: why}, ctx.Err()
+	}
+	if why := unfit(c, r.Policy, append(l.library[:len(l.library):len(l.library)], r.modules...)); why != "" {
+		return full(why)
+	}
+	left, err := e.partial(ctx, l, c, r)
+	switch {
+	case err != nil:
+		return full("partial evaluation: " + strings.Join(strings.Fields(err.Error()), " "))
+	case len(left.Queries) > maxQueries:
+		return full(fmt.Sprintf("partial evaluation leaves %d queries, more than %d", len(left.Queries), maxQueries))
+	}
+	translated := prefilter.Translate(l.columns.schema, left, e.options.planted)
+	if translated.Always() && !translated.Complete() {
+		_, coverage, err := full("nothing of it can be translated")
+		coverage.Dropped = translated.Dropped
+		return "true", coverage, err
+	}
+	text, err := statement.Add(translated)
+	if err != nil {
+		return full(err.Error())
+	}
+	coverage := Coverage{Policy: r.ID, Lane: LanePartly, Dropped: translated.Dropped}
+	if translated.Complete() {
+		coverage.Lane = LaneComplete
+	}
+	return text, coverage, nil
+}
+
+// partial evaluates a rule as far as it can be without the input, with the parameters and tables of its evaluation.
+func (e *Engine) partial(ctx context.Context, l *lane, c *ast.Compiler, r *rule) (*rego.PartialQueries, error) {
+	ctx, cancel := context.WithTimeout(ctx, partialTime)
+	defer cancel()
+	findings := append(r.findings(), ast.BooleanTerm(true))
+	return rego.New(
+		rego.ParsedQuery(ast.NewBody(ast.NewExpr(ast.NewTerm(findings)))),
+		rego.Compiler(c),
+		rego.Store(l.store),
+		rego.Transaction(l.txn),
+		rego.StrictBuiltinErrors(true),
+		rego.Time(e.options.Time),
+		rego.NondeterministicBuiltins(true), // time.now_ns, the only one allowed
+		rego.ParsedUnknowns(prefilter.Unknowns()),
+	).Partial(ctx)
+}
+
+// Only is the screen that flags, of some policies, just those subjects that s passes over.
+func (s *Screen) Only(ids []string) *Screen {
+	wanted := map[string]bool{}
+	for _, id := range ids {
+		wanted[id] = true
+	}
+	rest := *s
+	rest.Flags = make([]string, len(s.Flags))
+	for i, r := range s.lane.rules {
+		rest.Flags[i] = "false"
+		if wanted[r.ID] {
+			rest.Flags[i] = "NOT (" + s.Flags[i] + ")"
+		}
+	}
+	return &rest
+}
+
+// Coverage says of every policy that is evaluated how far the prefilter lane serves it, by subject and id. A kind of subject
+// with policies that are set by source has no Screen: all its policies are in the full lane.
+func (e *Engine) Coverage(ctx context.Context) ([]Coverage, error) {
+	var out []Coverage
+	for _, kind := range e.Kinds() {
+		if e.bySource(kind) {
+			for _, id := range e.policies(kind) {
+				out = append(out, Coverage{Policy: id, Lane: LaneFull, Why: whyBySource})
+			}
+			continue
+		}
+		s, err := e.Screen(ctx, kind)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, s.Coverage...)
+	}
+	return out, nil
+}
+
+// policies are those that judge a kind of subject, of whatever source.
+func (e *Engine) policies(kind access.SubjectKind) []string {
+	ids := map[string]bool{}
+	for key, l := range e.lanes {
+		for _, r := range l.rules {
+			if key.kind == kind {
+				ids[r.ID] = true
+			}
+		}
+	}
+	return keys(ids)
+}

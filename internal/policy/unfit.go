@@ -1,0 +1,325 @@
+package policy
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+
+	"github.com/lapse-audit/lapse/internal/access"
+)
+
+// A rule that fails on a subject is not evaluated any further, and says so. It must fail in the prefilter lane as well, but
+// there it would never see most subjects. So a rule whose conditions might fail stays in the full lane. What is computed
+// for a message or for evidence may fail: it is computed only for what is flagged. The limits of one evaluation (its time, its
+// memory, the size of what a builtin gives) are another matter: whoever is passed over is not evaluated, and so can't reach them.
+
+// unfailing are the builtins that yield no error for operands of their types, which OPA has checked.
+var unfailing = []string{
+	"abs", "all", "and", "any", "array.concat", "array.reverse", "assign", "ceil", "concat", "contains", "count", "endswith",
+	"eq", "equal", "floor", "gt", "gte", "internal.member_2", "internal.member_3", "intersection", "is_array", "is_boolean", "is_null",
+	"is_number", "is_object", "is_set", "is_string", "json.filter", "json.remove", "lower", "lt", "lte", "max", "min", "minus", "mul", "neq",
+	"object.filter", "object.get", "object.keys", "object.remove", "object.subset", "object.union", "or", "plus", "product", "round", "sort",
+	"split", "sprintf", "startswith", "strings.any_prefix_match", "strings.any_suffix_match", "strings.count", "strings.replace_n",
+	"strings.reverse", "sum", "time.now_ns", "trim", "trim_left", "trim_prefix", "trim_right", "trim_space", "trim_suffix", "type_name", "union",
+	"upper", "walk",
+}
+
+// unfit says why a policy has to stay in the full lane whatever it is translated to, with the place; "" if it need not. c
+// has compiled the conditions, modules are what they were written as.
+func unfit(c *ast.Compiler, p *Policy, modules []*module) string {
+	reached := map[place]*ast.Rule{}
+	var visit func(*ast.Rule)
+	visit = func(r *ast.Rule) {
+		for ; r != nil; r = r.Else {
+			if reached[placeOf(r.Location)] != nil {
+				return
+			}
+			reached[placeOf(r.Location)] = r
+			for dep := range c.Graph.Dependencies(r) {
+				if d, ok := dep.(*ast.Rule); ok {
+					visit(d)
+				}
+			}
+		}
+	}
+	for _, m := range c.Modules {
+		if packageName(m) == p.Package {
+			for _, r := range m.Rules {
+				if isFindings(r) {
+					visit(r)
+				}
+			}
+		}
+	}
+	for _, m := range modules {
+		for _, r := range m.ast.Rules {
+			written := r
+			if r := reached[placeOf(r.Location)]; r != nil {
+				if why := forgetful(written); why != "" {
+					return why
+				}
+				if why := with(r); why != "" {
+					return why
+				}
+				if why := fallibleCall(r); why != "" {
+					return why
+				}
+			}
+		}
+	}
+	alike := map[string][]*ast.Rule{}
+	var paths []string
+	for _, m := range modules {
+		for _, r := range m.ast.Rules {
+			if reached[placeOf(r.Location)] == nil || isFindings(r) {
+				continue
+			}
+			path := m.pkg + "." + r.Head.Ref().String()
+			if alike[path] == nil {
+				paths = append(paths, path)
+			}
+			alike[path] = append(alike[path], r)
+		}
+	}
+	for _, path := range paths {
+		if why := conflicting(alike[path], p); why != "" {
+			return why
+		}
+	}
+	return ""
+}
+
+// with finds a with: OPA's partial evaluation loses it where it negates a body with a negation that has one.
+func with(r *ast.Rule) string {
+	why := ""
+	ast.WalkExprs(r, func(x *ast.Expr) bool {
+		if why == "" && len(x.With) > 0 {
+			loc := x.Location
+			if loc == nil || loc.File == "" {
+				loc = r.Location
+			}
+			why = fmt.Sprintf("%s:%d: with is not partially evaluated", loc.File, loc.Row)
+		}
+		return false
+	})
+	return why
+}
+
+func fallibleCall(r *ast.Rule) string {
+	why := ""
+	eachCall(r, func(name string, args []*ast.Term, loc *ast.Location) {
+		if why != "" || ast.BuiltinMap[name] == nil || slices.Contains(unfailing, name) {
+			return
+		}
+		if name == "regex.match" {
+			if pattern, ok := args[0].Value.(ast.String); ok {
+				if _, err := regexp.Compile(string(pattern)); err == nil {
+					return
+				}
+			}
+		}
+		if loc == nil || loc.File == "" {
+			loc = r.Location
+		}
+		why = fmt.Sprintf("%s:%d: %s can fail", loc.File, loc.Row, name)
+	})
+	return why
+}
+
+// conflicting says whether definitions of one name might yield two values for a subject, which is an error.
+func conflicting(rules []*ast.Rule, p *Policy) string {
+	first := rules[0]
+	if first.Head.RuleKind() == ast.MultiValue {
+		return ""
+	}
+	at := func(r *ast.Rule) string { return fmt.Sprintf("%s:%d", r.Location.File, r.Location.Row) }
+	if !first.Head.Ref().IsGround() {
+		return at(first) + ": a key of this object might have two values"
+	}
+	var defined []*ast.Rule
+	for _, r := range rules {
+		if !r.Default {
+			defined = append(defined, r)
+		}
+	}
+	for i, r := range defined {
+		if constantValues(r) == nil && iterates(r) {
+			return at(r) + ": " + first.Head.Ref().String() + " might have two values: write a set (contains) or test without a value"
+		}
+		for _, other := range defined[:i] {
+			a, b := constantValues(r), constantValues(other)
+			same := a != nil && b != nil && len(a) == 1 && len(b) == 1 && a[0].Equal(b[0])
+			if !same && !exclusive(r, other, p) {
+				return at(r) + ": " + first.Head.Ref().String() + " might have another value in " + at(other) + ": let one condition be the other's opposite"
+			}
+		}
+	}
+	return ""
+}
+
+// constantValues are the values of a rule and its else branches, nil if one is computed.
+func constantValues(r *ast.Rule) []*ast.Term {
+	var out []*ast.Term
+	for ; r != nil; r = r.Else {
+		v := r.Head.Value
+		if v == nil {
+			v = ast.BooleanTerm(true)
+		}
+		if !ast.IsConstant(v.Value) {
+			return nil
+		}
+		if !slices.ContainsFunc(out, v.Equal) {
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
+// iterates reports whether a rule might go through something, and so yield more than one value.
+func iterates(r *ast.Rule) bool {
+	found := false
+	ast.WalkNodes(r, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.Expr:
+			_, some := n.Terms.(*ast.SomeDecl)
+			found = found || some
+		case *ast.Term:
+			switch v := n.Value.(type) {
+			case *ast.ArrayComprehension, *ast.SetComprehension, *ast.ObjectComprehension:
+				return true
+			case ast.Ref:
+				for _, part := range v[1:] {
+					_, isVar := part.Value.(ast.Var)
+					found = found || isVar
+				}
+			case ast.Call:
+				found = found || v[0].String() == "walk"
+			}
+		}
+		return found
+	})
+	eachCall(r, func(name string, _ []*ast.Term, _ *ast.Location) { found = found || name == "walk" })
+	return found
+}
+
+// literal is a conjunct of a rule, its parameters called by their numbers.
+type literal struct {
+	negated bool
+	text    string
+	op      string // of a comparison
+	l, r    *ast.Term
+}
+
+// exclusive reports whether it can be seen that two definitions never hold both.
+func exclusive(a, b *ast.Rule, p *Policy) bool {
+	for _, x := range conjuncts(a) {
+		for _, y := range conjuncts(b) {
+			if opposite(x, y, p) || opposite(y, x, p) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func conjuncts(r *ast.Rule) []literal {
+	var out []literal
+	names := map[ast.Var]ast.Var{}
+	for i, arg := range r.Head.Args {
+		name := ast.Var(fmt.Sprintf("$%d", i))
+		if v, ok := arg.Value.(ast.Var); ok {
+			names[v] = name
+		} else if ast.IsConstant(arg.Value) {
+			out = append(out, literal{op: "eq", l: ast.NewTerm(name), r: arg})
+		}
+	}
+	if r.Head.Value != nil && r.Else == nil {
+		if _, ok := r.Head.Value.Value.(ast.Ref); ok {
+			out = append(out, literal{op: valueOp, l: r.Head.Value})
+		}
+	}
+	for _, x := range r.Body {
+		if len(x.With) > 0 {
+			continue
+		}
+		x = x.Copy()
+		ast.WalkTerms(x, func(t *ast.Term) bool {
+			if v, ok := t.Value.(ast.Var); ok && names[v] != "" {
+				t.Value = names[v]
+			}
+			return false
+		})
+		l := literal{negated: x.Negated}
+		if n, ok := x.Terms.(*ast.Not); ok && len(n.Body) == 1 {
+			l.negated, x = true, n.Body[0]
+		}
+		x.Negated = false
+		l.text = x.String()
+		if terms, ok := x.Terms.([]*ast.Term); ok && len(terms) == 3 {
+			l.op, l.l, l.r = strings.Replace(terms[0].String(), "equal", "eq", 1), terms[1], terms[2]
+		}
+		out = append(out, l)
+	}
+	return out
+}
+
+// valueOp says of the left side that it is there, being a definition's value.
+const valueOp = "value"
+
+var contrary = map[string][]string{
+	"eq": {"neq", "lt", "gt"}, "neq": {"eq"}, "lt": {"gte", "gt", "eq"}, "lte": {"gt"}, "gt": {"lte", "lt", "eq"}, "gte": {"lt"},
+}
+
+// opposite reports whether y can't hold where x does.
+func opposite(x, y literal, p *Policy) bool {
+	switch {
+	case x.negated:
+		return !y.negated && x.text == y.text && x.text != ""
+	case y.negated:
+		// Whatever is at least a number is there and not false. So is the value of a definition, if it can't be false.
+		return y.op == "" && x.l != nil && y.text == x.l.String() &&
+			((x.op == "gte" || x.op == "gt") && isNumber(x.r, p) || x.op == valueOp && neverFalse(x.l, p))
+	case x.op == valueOp || y.op == valueOp:
+		return false
+	case x.l == nil || y.l == nil || x.l.String() != y.l.String():
+		return false
+	case x.r.String() == y.r.String():
+		return slices.Contains(contrary[x.op], y.op)
+	}
+	return x.op == "eq" && len(contrary[y.op]) > 0 && ast.IsScalar(x.r.Value) && ast.IsScalar(y.r.Value) &&
+		!satisfied(y.op, ast.Compare(x.r.Value, y.r.Value))
+}
+
+func satisfied(op string, order int) bool {
+	return map[string]bool{"eq": order == 0, "neq": order != 0, "lt": order < 0, "lte": order <= 0, "gt": order > 0, "gte": order >= 0}[op]
+}
+
+// neverFalse reports whether a term is a field of the input that is no boolean.
+func neverFalse(t *ast.Term, p *Policy) bool {
+	path, ok := inputPath(t)
+	if !ok {
+		return false
+	}
+	node, _, fault := findPath(access.SchemaOf(p.Subject), path)
+	return fault == "" && node.Type != access.Bool
+}
+
+// isNumber reports whether a term is a number, or a parameter that is one.
+func isNumber(t *ast.Term, p *Policy) bool {
+	switch v := t.Value.(type) {
+	case ast.Number:
+		return true
+	case ast.Ref:
+		if len(v) == 4 && v[0].Equal(ast.DefaultRootDocument) && v[1].Equal(ast.StringTerm("params")) && v[2].Equal(ast.StringTerm(p.ID)) {
+			name, _ := v[3].Value.(ast.String)
+			switch p.Params[string(name)].(type) {
+			case int, int64, float64:
+				return true
+			}
+		}
+	}
+	return false
+}

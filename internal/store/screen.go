@@ -1,0 +1,179 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"strings"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+
+	"github.com/lapse-audit/lapse/internal/access"
+)
+
+// Screen is asked of the subjects of a slice before they are read. Flags and Verdicts are expressions over the columns of
+// the subject's table, never NULL: a flag is a Bool, a verdict a UInt16. They hold no value of a user but by parameters.
+type Screen struct {
+	Flags      []string
+	Verdicts   []string
+	Parameters []Parameter
+	Sample     Sample
+}
+
+// Parameter is {Name:Type} in the text of a Screen. Value is a string, int64 or float64, or a slice of one of these.
+type Parameter struct {
+	Name  string
+	Value any
+}
+
+// Sample is chosen by the subjects' numbers: about one in Every, the same ones for a Seed. Every 0 chooses none. To it
+// belong all on which a finding stands since the run before: whether it is fixed must be known, not only not found. Left
+// out, the subjects of the sample are not read at all.
+type Sample struct {
+	Seed    uint64
+	Every   uint64
+	LeftOut bool
+}
+
+// Screened is a subject that some flag holds for, or that belongs to the sample. Bit i of Mask[0] is Flags[i]. The row is
+// to be used as one of Subjects.
+type Screened struct {
+	Row    access.Row
+	Mask   []uint64
+	Sample bool
+}
+
+// VerdictCount is how many subjects of a source have these verdicts.
+type VerdictCount struct {
+	Source   string
+	Verdicts []uint16
+	Subjects uint64
+}
+
+// SubjectCount is about how many subjects there are of a kind. It is known after WriteClosure.
+func (r *Run) SubjectCount(ctx context.Context, kind access.SubjectKind) (n uint64, err error) {
+	ranges, err := r.ranges(ctx, string(kind))
+	if err != nil {
+		return 0, fmt.Errorf("count %s subjects: %w", kind, err)
+	}
+	for _, s := range ranges {
+		n += uint64(s.last-s.first) + 1
+	}
+	return n, nil
+}
+
+// CountVerdicts counts all subjects of a slice that was built.
+func (r *Run) CountVerdicts(ctx context.Context, kind access.SubjectKind, slice int, s Screen) ([]VerdictCount, error) {
+	source := "''"
+	if access.SchemaOf(kind).Root.Lookup("source.uid") != nil {
+		source = "ifNull(source_uid, '')"
+	}
+	query := "SELECT " + source + ", CAST([" + strings.Join(s.Verdicts, ", ") + "], 'Array(UInt16)'), count()\nFROM " + subjectTable(kind) +
+		" WHERE run = {run:UInt64} AND slice = {slice:UInt32} GROUP BY 1, 2"
+	out, err := list(ctx, r.s, func(rows driver.Rows, c *VerdictCount) error { return rows.Scan(&c.Source, &c.Verdicts, &c.Subjects) },
+		query, r.screenParameters(slice, s)...)
+	if err != nil {
+		return nil, fmt.Errorf("count verdicts on %s subjects, slice %d of run %d: %w", kind, slice, r.ID, err)
+	}
+	return out, nil
+}
+
+// ScreenSubjects yields the subjects of a slice that need looking at, as Subjects does.
+func (r *Run) ScreenSubjects(ctx context.Context, kind access.SubjectKind, slice int, s Screen) iter.Seq2[Screened, error] {
+	return func(yield func(Screened, error) bool) {
+		fail := func(err error) {
+			yield(Screened{}, fmt.Errorf("screen %s subjects, slice %d of run %d: %w", kind, slice, r.ID, err))
+		}
+		reader, err := newRowReader(access.SchemaOf(kind).Columns())
+		if err != nil {
+			fail(err)
+			return
+		}
+		type packedRow struct {
+			text   string
+			mask   []uint64
+			sample bool
+		}
+		scan := func(rows driver.Rows, p *packedRow) error { return rows.Scan(&p.text, &p.mask, &p.sample) }
+		for p, err := range stream(ctx, r.s, scan, screenQuery(kind, s), r.screenParameters(slice, s)...) {
+			if err != nil {
+				fail(err)
+				return
+			}
+			row, err := reader.read(p.text)
+			if err != nil {
+				fail(err)
+				return
+			}
+			if !yield(Screened{row, p.mask, p.sample}, nil) {
+				return
+			}
+		}
+	}
+}
+
+func screenQuery(kind access.SubjectKind, s Screen) string {
+	source, which := "''", ""
+	if access.SchemaOf(kind).Root.Lookup("source.uid") != nil {
+		source = "ifNull(source_uid, '')"
+	}
+	sample := fmt.Sprintf("(%s, %s) IN (SELECT source, subject FROM finding_states WHERE run = {previous:UInt64} AND status != 'closed' AND subject_kind = '%s')",
+		source, subjectIDs[kind], kind)
+	if s.Sample.Every > 0 {
+		sample += " OR sipHash64({seed:UInt64}, no) % {every:UInt64} = 0"
+	}
+	if s.Sample.LeftOut {
+		which = " AND NOT sample"
+	}
+	return "SELECT formatRow('RowBinary', " + strings.Join(columnNames(kind), ", ") + "), [" + strings.Join(maskWords(s.Flags), ", ") +
+		"] AS mask, CAST(" + sample + ", 'Bool') AS sample\nFROM " + subjectTable(kind) + " WHERE run = {run:UInt64} AND slice = {slice:UInt32}" +
+		" AND (sample OR arrayExists(word -> word != 0, mask))" + which + " ORDER BY no SETTINGS max_block_size = 1024"
+}
+
+// maskWords packs flags, 64 to a word.
+func maskWords(flags []string) []string {
+	words := make([]string, (len(flags)+63)/64)
+	for i, f := range flags {
+		bit := fmt.Sprintf("if(%s, toUInt64(%d), 0)", f, uint64(1)<<(i%64))
+		if words[i/64] != "" {
+			bit = " + " + bit
+		}
+		words[i/64] += bit
+	}
+	return words
+}
+
+func (r *Run) screenParameters(slice int, s Screen) []any {
+	args := []any{clickhouse.Named("run", r.ID), clickhouse.Named("slice", slice), clickhouse.Named("previous", r.Previous), clickhouse.Named("seed", s.Sample.Seed), clickhouse.Named("every", s.Sample.Every)}
+	for _, p := range s.Parameters {
+		args = append(args, clickhouse.Named(p.Name, p.Value))
+	}
+	return args
+}
+
+// PutSubjects fills a slice with the rows given in place of BuildSubjects: made-up subjects, to be judged as real ones are.
+// Their numbers count from 1 in each slice.
+func (r *Run) PutSubjects(ctx context.Context, kind access.SubjectKind, slice int, rows []access.Row) error {
+	if err := r.putSubjects(ctx, kind, slice, rows); err != nil {
+		return fmt.Errorf("put %s subjects, slice %d of run %d: %w", kind, slice, r.ID, err)
+	}
+	return nil
+}
+
+func (r *Run) putSubjects(ctx context.Context, kind access.SubjectKind, slice int, rows []access.Row) error {
+	if err := r.s.exec(ctx, fmt.Sprintf("ALTER TABLE %s DROP PARTITION %d", subjectTable(kind), slice)); err != nil {
+		return err
+	}
+	b, err := r.s.conn.PrepareBatch(ctx, "INSERT INTO "+subjectTable(kind)+" (run, slice, no, "+strings.Join(columnNames(kind), ", ")+")")
+	if err != nil {
+		return r.s.fault(ctx, err)
+	}
+	defer b.Close()
+	for i, row := range rows {
+		if err := b.Append(append([]any{r.ID, uint32(slice), uint32(i + 1)}, row...)...); err != nil {
+			return fmt.Errorf("row %d: %w", i, err)
+		}
+	}
+	return r.s.fault(ctx, b.Send())
+}
