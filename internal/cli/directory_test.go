@@ -252,6 +252,7 @@ func differ(t *testing.T, when string, got map[string]string, want map[string]bo
 // domain administrators are those that a walk by that client finds, a second scan after changes tells what is new and what
 // is resolved, reading only what changed gives the same as reading all, and what a reader may not see is unknown.
 func TestActiveDirectory(t *testing.T) {
+	t.Parallel()
 	users, groups := 10_000, 500
 	if testing.Short() {
 		users, groups = 1_000, 50

@@ -84,6 +84,7 @@ func company(t *testing.T, dir string, n int) {
 // before or of the finished run, never a part of one; the next scan works; and in the end the store holds the same as one
 // that was never disturbed.
 func TestKilledScan(t *testing.T) {
+	t.Parallel()
 	moments := 20
 	if testing.Short() {
 		moments = 5

@@ -17,6 +17,7 @@ import (
 // TestMovers takes a real history of 1,000 employees as the roster, gives them accounts with planted faults, and wants
 // exactly the findings that follow from the history by arithmetic on dates.
 func TestMovers(t *testing.T) {
+	t.Parallel()
 	root := os.Getenv("LAPSE_REALDATA")
 	if root == "" {
 		t.Skip("LAPSE_REALDATA names no folder of real data")

@@ -228,7 +228,7 @@ func (s *Samba) Start(d *DC) error {
 func (d *DC) Stop() {
 	if d.stdin != nil {
 		d.stdin.Close()
-		d.cmd.Wait()
+		_ = d.cmd.Wait() // how it ended tells nothing
 		d.stdin = nil
 	}
 }
