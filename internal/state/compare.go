@@ -18,7 +18,7 @@ type telling struct {
 	record string
 }
 
-var families = map[string]bool{"exception": true, "link": true, "people": true, "shrink": true}
+var families = map[string]bool{"exception": true, "link": true, "people": true, "shrink": true, "plan": true, "approval": true, "change": true, "stop": true}
 
 func (t records) apply(e Entry) {
 	family, _, _ := strings.Cut(e.Kind, ".")
@@ -64,6 +64,9 @@ func (s *State) compare(ctx context.Context, tx *sql.Tx, told records, v *Verifi
 	if err := compareRows(ctx, tx, selectShrinks, scanShrink, func(a Shrink) error { return check("shrink", a.ID, a) }); err != nil {
 		return err
 	}
+	if err := s.compareRemediation(ctx, tx, v, check); err != nil {
+		return err
+	}
 	joins, err := loadJoins(ctx, tx)
 	if err != nil {
 		return err
@@ -77,6 +80,26 @@ func (s *State) compare(ctx context.Context, tx *sql.Tx, told records, v *Verifi
 		v.fault(told[key].seq, "%s was removed behind the ledger's back", key)
 	}
 	return nil
+}
+
+// compareRemediation checks plans, approvals, the journal and the stop switch. The ledger holds hashes of what is long.
+func (s *State) compareRemediation(ctx context.Context, tx *sql.Tx, v *Verification, check func(family, id string, record any) error) error {
+	err := compareRows(ctx, tx, selectPlans, scanPlan, func(p Plan) error {
+		if sumOf(p.Body) != p.Hash {
+			v.fault(0, "plan %s was altered behind the ledger's back: its text doesn't fit its hash", p.ID)
+		}
+		return check("plan", p.ID, p)
+	})
+	if err != nil {
+		return err
+	}
+	if err := compareRows(ctx, tx, selectApprovals, scanApproval, func(a Approval) error { return check("approval", a.ID, a) }); err != nil {
+		return err
+	}
+	if err := compareRows(ctx, tx, selectChanges, scanChange, func(c ChangeEntry) error { return check("change", c.ID, c.record()) }); err != nil {
+		return err
+	}
+	return compareRows(ctx, tx, selectStops, scanStop, func(stop Stop) error { return check("stop", stop.ID, stop) })
 }
 
 func compareRows[T any](ctx context.Context, tx *sql.Tx, text string, scan func(*sql.Rows) (T, error), check func(T) error) error {

@@ -29,9 +29,17 @@ const (
 	KindShrinkAccepted   = "shrink.accepted"
 	KindShrinkUsed       = "shrink.used"
 	KindNameErased       = "name.erased"
+	KindPlanMade         = "plan.made"
+	KindPlanEnded        = "plan.ended"
+	KindApprovalGiven    = "approval.given"
+	KindRefusal          = "refusal.recorded"
+	KindChangeBegun      = "change.begun"
+	KindChangeEnded      = "change.ended"
+	KindStopSet          = "stop.set"
+	KindStopLifted       = "stop.lifted"
 )
 
-var ownKinds = []string{"exception.", "link.", "people.", "shrink.", "name."}
+var ownKinds = []string{"exception.", "link.", "people.", "shrink.", "name.", "plan.", "approval.", "refusal.", "change.", "stop."}
 
 // Entry is one link of the ledger's chain. Payload is canonical JSON: keys
 // sorted, no insignificant space. An entry about a decision carries the whole
@@ -118,7 +126,7 @@ func canonical(v any) (json.RawMessage, error) {
 	return bytes.TrimSuffix(out.Bytes(), []byte("\n")), nil
 }
 
-// Record appends an entry of a caller's own kind ("scan.completed", "plan.made")
+// Record appends an entry of a caller's own kind ("scan.completed")
 // and returns its place. Payload must be a JSON object holding ids, not names.
 func (s *State) Record(ctx context.Context, actor Actor, kind string, payload any) (Anchor, error) {
 	what := "record " + kind

@@ -23,7 +23,7 @@ func testLedger(t *testing.T, o Options) {
 		t.Fatal(err)
 	}
 	c.add(1500 * time.Nanosecond)
-	second, err := s.Record(t.Context(), bob, "plan.made", struct {
+	second, err := s.Record(t.Context(), bob, "report.made", struct {
 		ID string `json:"id"`
 	}{"p-1"})
 	if err != nil {

@@ -204,7 +204,7 @@ func testConcurrentOpen(t *testing.T, o Options) {
 				return
 			}
 			defer s.Close()
-			if v, err := s.Schema(context.Background()); err != nil || v != 1 {
+			if v, err := s.Schema(context.Background()); err != nil || v != newestSchema(t) {
 				t.Errorf("schema %d, %v", v, err)
 			}
 		})

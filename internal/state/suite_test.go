@@ -39,6 +39,9 @@ func suite(t *testing.T, fresh func(*testing.T) Options) {
 		{"PeopleFile", testPeopleFile},
 		{"Shrinks", testShrinks},
 		{"Names", testNames},
+		{"Plans", testPlans},
+		{"Journal", testJournal},
+		{"Stops", testStops},
 		{"Ledger", testLedger},
 		{"LedgerFaults", testLedgerFaults},
 		{"AlteredDecisions", testAlteredDecisions},
@@ -427,19 +430,28 @@ func testNames(t *testing.T, o Options) {
 	}
 }
 
+func newestSchema(t *testing.T) int64 {
+	t.Helper()
+	steps, err := readMigrations(migrations)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return steps[len(steps)-1].version
+}
+
 func testNewerSchema(t *testing.T, o Options) {
 	s, _ := open(t, o)
-	if v, err := s.Schema(t.Context()); err != nil || v != 1 {
+	if v, err := s.Schema(t.Context()); err != nil || v != newestSchema(t) {
 		t.Fatalf("schema %d, %v", v, err)
 	}
-	if _, err := s.w.Exec("INSERT INTO schema_version (version, name, binary_version, applied_at) VALUES (7, '0007_plans', '2.3.0', 0)"); err != nil {
+	if _, err := s.w.Exec("INSERT INTO schema_version (version, name, binary_version, applied_at) VALUES (1007, '1007_plans', '2.3.0', 0)"); err != nil {
 		t.Fatal(err)
 	}
 	o.Version = "1.0.0"
 	_, err := Open(t.Context(), o)
 	var newer *NewerSchemaError
-	if !errors.As(err, &newer) || newer.Have != 7 || newer.Know != 1 {
+	if !errors.As(err, &newer) || newer.Have != 1007 || newer.Know != newestSchema(t) {
 		t.Fatalf("opened a newer schema: %v", err)
 	}
-	wantErr(t, err, "schema 7", "up to 1", "use lapse 2.3.0 or newer")
+	wantErr(t, err, "schema 1007", fmt.Sprintf("up to %d", newestSchema(t)), "use lapse 2.3.0 or newer")
 }
