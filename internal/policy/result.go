@@ -71,6 +71,12 @@ func (i *identity) subject(row access.Row) finding.Subject {
 	return finding.Subject{Kind: i.kind, Source: i.source.text(row), ID: i.id.text(row)}
 }
 
+// SubjectOf says of a row of a kind which subject it is.
+func SubjectOf(kind access.SubjectKind) func(access.Row) finding.Subject {
+	i := newIdentity(kind, newColumns(kind))
+	return i.subject
+}
+
 // fill adds to a result what the row says of its subject.
 func (i *identity) fill(r *Result, row access.Row, assignee string) {
 	for _, f := range i.names {

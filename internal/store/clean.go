@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// CleanUnpublished takes out the rows of snapshots whose writer was killed, and says of how many. Only a holder of the
+// CleanUnpublished takes out the rows of snapshots whose writer was killed, and says of how many; staged ones go too. Only a holder of the
 // lease under which snapshots are written may call it: it can't tell a killed writer from one that lives in another
 // process.
 func (s *Store) CleanUnpublished(ctx context.Context) (int, error) {
@@ -27,6 +27,15 @@ type begun struct {
 }
 
 func (s *Store) cleanUnpublished(ctx context.Context) (cleaned int, err error) {
+	staged, err := s.Snapshots(ctx, SnapshotFilter{Status: Staged})
+	if err != nil {
+		return 0, err
+	}
+	for _, left := range staged {
+		if err := s.Unstage(ctx, left); err != nil {
+			return 0, err
+		}
+	}
 	all, err := list(ctx, s, func(r driver.Rows, b *begun) error {
 		return r.Scan(&b.source, &b.snapshot, &b.taken, &b.published)
 	}, `SELECT source, snapshot, taken, (source, snapshot) IN (SELECT source, snapshot FROM snapshots) AS published

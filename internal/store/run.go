@@ -114,6 +114,19 @@ func (r *Run) begin(ctx context.Context) error {
 	return r.writeInputs(ctx)
 }
 
+// Abandon takes a run away that will not be published. It does nothing to a published one.
+func (r *Run) Abandon(ctx context.Context) error {
+	var published uint64
+	err := r.s.row(ctx, []any{&published}, "SELECT count() FROM runs WHERE run = {run:UInt64}", clickhouse.Named("run", r.ID))
+	if err == nil && published == 0 {
+		err = r.s.dropRun(ctx, r.ID)
+	}
+	if err != nil {
+		return fmt.Errorf("abandon run %d: %w", r.ID, err)
+	}
+	return nil
+}
+
 // input is a row of run_inputs.
 type input struct {
 	RunInput

@@ -246,7 +246,7 @@ func (w *SnapshotWriter) Publish(ctx context.Context, meta SnapshotMeta) (Snapsh
 }
 
 func (w *SnapshotWriter) publish(ctx context.Context, meta SnapshotMeta) (Snapshot, error) {
-	if meta.Status != Accepted && meta.Status != Quarantined {
+	if meta.Status != Accepted && meta.Status != Quarantined && meta.Status != Staged {
 		return Snapshot{}, fmt.Errorf("unknown status %q", meta.Status)
 	}
 	if w.counts == nil {
