@@ -143,7 +143,7 @@ func (s *State) addChange(ctx context.Context, what string, actor Actor, e Chang
 func standing(earlier []ChangeEntry, undoes string) bool {
 	undone := map[string]bool{}
 	for _, c := range earlier {
-		if c.Undoes != "" && c.Status.Made() {
+		if c.Undoes != "" && (c.Status.Made() || c.Status == ChangeAlready) {
 			undone[c.Undoes] = true
 		}
 	}
