@@ -1,7 +1,6 @@
 package collecttest
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -9,17 +8,8 @@ import (
 	"text/tabwriter"
 
 	"github.com/lapse-audit/lapse/internal/access"
+	"github.com/lapse-audit/lapse/internal/collect"
 )
-
-// Changer is a source in which changes are made.
-type Changer interface {
-	Abilities() (map[access.Action]access.Ability, error)
-	Look(context.Context, access.Object) (access.Live, error)
-	May(context.Context, access.Change) error
-	Apply(context.Context, access.Change) error
-	Native(access.Change) []string
-	Close() error
-}
 
 // Changing is one change to be made, undone, and looked at by others than the changer.
 type Changing struct {
@@ -31,7 +21,7 @@ type Changing struct {
 
 // Changes makes each change and undoes it, as remediation does: look, apply, read back, apply again, undo, read back, undo
 // again. It logs one row a change, and fails with what didn't hold.
-func Changes(t *testing.T, system string, c Changer, changes []Changing) {
+func Changes(t *testing.T, system string, c collect.Changer, changes []Changing) {
 	t.Helper()
 	able, err := c.Abilities()
 	if err != nil {
@@ -60,7 +50,7 @@ func Changes(t *testing.T, system string, c Changer, changes []Changing) {
 }
 
 // changing returns the row: applied, verified, undone, verified.
-func changing(t *testing.T, c Changer, ability access.Ability, ch Changing) (row [4]string) {
+func changing(t *testing.T, c collect.Changer, ability access.Ability, ch Changing) (row [4]string) {
 	t.Helper()
 	ctx := t.Context()
 	was := ch.Witness(t)

@@ -1,6 +1,4 @@
-// Package remediate takes access away: it makes plans of findings, guards them, has them approved, carries them out
-// change by change with a look before and after each, and undoes them.
-package remediate
+package collect
 
 import (
 	"context"
