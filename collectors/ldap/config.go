@@ -73,6 +73,9 @@ type Config struct {
 
 	// Roster says that the directory is the roster.
 	Roster *Roster `yaml:"roster"`
+
+	// Write is for whoever carries out changes; without it nothing is changed.
+	Write *Write `yaml:"write" json:"-"`
 }
 
 // Bind says as whom to read.
@@ -282,6 +285,9 @@ func (c Config) Validate() error {
 	}
 	if (c.Cert == "") != (c.Key == "") {
 		add("cert: goes with key, and key with cert")
+	}
+	if c.Write != nil {
+		errs = append(errs, c.Write.validate(c)...)
 	}
 	for _, b := range c.Base {
 		if _, err := ldap.ParseDN(b); err != nil {

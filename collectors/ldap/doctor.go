@@ -266,8 +266,9 @@ func (x *examination) grants(ctx context.Context) error {
 
 // The classes that rights are given for ([MS-ADSC], schemaIDGUID).
 const (
-	classUser  = "bf967aba-0de6-11d0-a285-00aa003049e2"
-	classGroup = "bf967a9c-0de6-11d0-a285-00aa003049e2"
+	classUser     = "bf967aba-0de6-11d0-a285-00aa003049e2"
+	classGroup    = "bf967a9c-0de6-11d0-a285-00aa003049e2"
+	classComputer = "bf967a86-0de6-11d0-a285-00aa003049e2"
 )
 
 // ownSID is the SID that we are bound as, which heads the token that the root shows.

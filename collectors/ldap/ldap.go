@@ -38,6 +38,7 @@ type Collector struct {
 	opt    Options
 	pause  time.Duration // between attempts to connect again
 	filter *filter       // of the entries of files
+	pinned string        // the address to connect to, whatever the URL's name leads to; "" for none
 }
 
 // New returns a collector, or all faults of its configuration. It opens no connection and no file.

@@ -28,6 +28,7 @@ type session struct {
 	raw      net.Conn
 	lib      *ldap.Conn // bound with, then left alone
 	url      string
+	secure   bool   // nobody on the way can read along
 	identity string // as whom the server says we read
 	root     rootDSE
 	passed   []string // servers before it that did not answer, and why
@@ -73,6 +74,9 @@ func (k *Collector) open(ctx context.Context, server string) (_ *session, err er
 	if err != nil {
 		return nil, err
 	}
+	if k.pinned != "" {
+		address = k.pinned
+	}
 	config, err := k.tls(host)
 	if err != nil {
 		return nil, &refusal{err}
@@ -104,6 +108,7 @@ func (k *Collector) open(ctx context.Context, server string) (_ *session, err er
 		conn = c
 	}
 	shared := newTap(conn)
+	s.secure = secure || network == "unix"
 	s.lib = ldap.NewConn(shared, secure)
 	s.lib.Start()
 	if err := k.bind(ctx, s, host); err != nil {

@@ -26,6 +26,7 @@ type wire struct {
 	names   map[string]string // attribute descriptions, kept once
 	timeout time.Duration
 	spent   bool // answers that nobody asked for may come: only closing is left
+	changes int  // requests for a change that were begun to be sent
 }
 
 // maxMessage is the longest message that is believed. A group with a million members is 100 MB.
@@ -203,11 +204,15 @@ func encodeSearch(id int64, req *ldap.SearchRequest) (*ber.Packet, error) {
 	packet.AppendChild(ber.NewInteger(ber.ClassUniversal, ber.TypePrimitive, ber.TagInteger, id, ""))
 	packet.AppendChild(op)
 	if len(req.Controls) > 0 {
-		controls := ber.Encode(ber.ClassContext, ber.TypeConstructed, 0, nil, "")
-		for _, c := range req.Controls {
-			controls.AppendChild(c.Encode())
-		}
-		packet.AppendChild(controls)
+		packet.AppendChild(encodeControls(req.Controls))
 	}
 	return packet, nil
+}
+
+func encodeControls(list []ldap.Control) *ber.Packet {
+	controls := ber.Encode(ber.ClassContext, ber.TypeConstructed, 0, nil, "")
+	for _, c := range list {
+		controls.AppendChild(c.Encode())
+	}
+	return controls
 }

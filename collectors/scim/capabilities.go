@@ -10,6 +10,8 @@ import (
 type capabilities struct {
 	maxResults int  // the most that a page has, 0 for unknown
 	noGroups   bool // it lists its types of resource, and Group is none of them
+
+	patch, etag, filter *bool // whether it supports them; nil is unknown
 }
 
 // capabilities asks for ServiceProviderConfig and ResourceTypes (RFC 7644, 4). A server that has neither is read all the
@@ -32,10 +34,17 @@ func (r *reading) capabilities() (capabilities, error) {
 			Pagination struct {
 				Index flag `json:"index"`
 			} `json:"pagination"`
+			Patch struct {
+				Supported flag `json:"supported"`
+			} `json:"patch"`
+			ETag struct {
+				Supported flag `json:"supported"`
+			} `json:"etag"`
 		}
 		if err := parse(body, &m, &m.message); err != nil {
 			return caps, fmt.Errorf("GET /ServiceProviderConfig: %w", r.client.hidden(err))
 		}
+		caps.patch, caps.etag, caps.filter = m.Patch.Supported.value, m.ETag.Supported.value, m.Filter.Supported.value
 		if n := m.Filter.MaxResults.value; n != nil {
 			caps.maxResults = *n
 		}

@@ -105,6 +105,8 @@ func (k *Collector) client() (*client, error) {
 			switch {
 			case origin(r.URL) != origin(base):
 				return &redirectError{r.URL.Scheme + "://" + r.URL.Host}
+			case r.Method != via[0].Method: // it would be a question, and change nothing
+				return &redirectError{"a place where " + via[0].Method + " becomes " + r.Method}
 			case len(via) > 5:
 				return &redirectError{"one page after the other"}
 			}
@@ -212,11 +214,16 @@ func (c *client) retry(ctx context.Context, path string, query url.Values) ([]by
 			}
 			return nil, fmt.Errorf("%w, also after %d more attempts in %s (retry_for)", err, attempt, c.retryFor)
 		}
-		c.mu.Lock()
-		if until := c.now().Add(pause); until.After(c.until) {
-			c.until = until
-		}
-		c.mu.Unlock()
+		c.hold(pause)
+	}
+}
+
+// hold lets no request start for a while.
+func (c *client) hold(pause time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if until := c.now().Add(pause); until.After(c.until) {
+		c.until = until
 	}
 }
 
@@ -276,15 +283,34 @@ var (
 	errEncoding = errors.New("the answer is compressed in a way that was not asked for")
 )
 
-// once sends one request.
+// once sends one question.
 func (c *client) once(ctx context.Context, path string, query url.Values, authorization string) ([]byte, http.Header, error) {
+	return c.exchange(ctx, outgoing{method: http.MethodGet, path: path, query: query}, authorization)
+}
+
+// outgoing is one request. Without a body it has none.
+type outgoing struct {
+	method, path string
+	query        url.Values
+	body         []byte
+	match        string // If-Match
+}
+
+// exchange sends one request. The header is that of an answer which is an error.
+func (c *client) exchange(ctx context.Context, out outgoing, authorization string) ([]byte, http.Header, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
-	u := c.base.JoinPath(path)
-	u.RawQuery = query.Encode()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+	u := c.base.JoinPath(out.path)
+	u.RawQuery = out.query.Encode()
+	req, err := http.NewRequestWithContext(ctx, out.method, u.String(), bytes.NewReader(out.body))
 	if err != nil {
 		return nil, nil, err
+	}
+	if out.body != nil {
+		req.Header.Set("Content-Type", "application/scim+json")
+	}
+	if out.match != "" {
+		req.Header.Set("If-Match", out.match)
 	}
 	req.Header.Set("Authorization", authorization)
 	req.Header.Set("Accept", "application/scim+json, application/json")

@@ -25,6 +25,8 @@ type Config struct {
 	// URL is the base of the service, without /Users: https://app.example.com/scim/v2.
 	URL  string `yaml:"url"`
 	Auth Auth   `yaml:"auth"`
+	// Write lets Lapse change accounts and groups, as somebody else than who reads. Without it nothing can be changed.
+	Write *Write `yaml:"write" json:"-"`
 	// CA is a PEM file of whom to trust instead of the system's authorities.
 	CA string `yaml:"ca"`
 	// Proxy is http://HOST:PORT; by default what HTTPS_PROXY and NO_PROXY say.
@@ -67,6 +69,13 @@ type Auth struct {
 	Bearer   collect.Secret `yaml:"bearer"`
 	User     string         `yaml:"user"`
 	Password collect.Secret `yaml:"password"`
+}
+
+// Write says as whom to change what is read, and what may be changed beyond the usual.
+type Write struct {
+	Auth Auth `yaml:"auth"`
+	// Delete allows to delete accounts, which can't be undone.
+	Delete bool `yaml:"delete"`
 }
 
 // Where memberships stand.
@@ -177,16 +186,13 @@ func (c Config) Validate() error {
 			add("proxy: a password has no place here: set the proxy by HTTPS_PROXY in the environment")
 		}
 	}
-	a := c.Auth
-	switch basic := a.User != "" || a.Password.IsSet(); {
-	case !a.Bearer.IsSet() && !basic:
-		add("auth: is missing: set auth.bearer, or auth.user and auth.password")
-	case a.Bearer.IsSet() && basic:
-		add("auth: bearer goes without user and password")
-	case basic && (a.User == "" || !a.Password.IsSet()):
-		add("auth: user goes with password, and password with user")
-	case strings.Contains(a.User, ":"):
-		add("auth.user: a user name can't hold a colon (RFC 7617)")
+	if err := c.Auth.validate("auth"); err != nil {
+		errs = append(errs, err)
+	}
+	if c.Write != nil {
+		if err := c.Write.Auth.validate("write.auth"); err != nil {
+			errs = append(errs, err)
+		}
 	}
 	for name, n := range map[string]float64{"page_size": float64(c.PageSize), "max_page": float64(c.MaxPage), "concurrency": float64(c.Concurrency), "max_rate": c.MaxRate} {
 		if n < 0 {
@@ -219,6 +225,20 @@ func (c Config) Validate() error {
 	}
 	slices.SortFunc(errs, func(a, b error) int { return cmp.Compare(a.Error(), b.Error()) })
 	return errors.Join(errs...)
+}
+
+func (a Auth) validate(at string) error {
+	switch basic := a.User != "" || a.Password.IsSet(); {
+	case !a.Bearer.IsSet() && !basic:
+		return fmt.Errorf("%s: is missing: set %s.bearer, or %s.user and %s.password", at, at, at, at)
+	case a.Bearer.IsSet() && basic:
+		return fmt.Errorf("%s: bearer goes without user and password", at)
+	case basic && (a.User == "" || !a.Password.IsSet()):
+		return fmt.Errorf("%s: user goes with password, and password with user", at)
+	case strings.Contains(a.User, ":"):
+		return fmt.Errorf("%s.user: a user name can't hold a colon (RFC 7617)", at)
+	}
+	return nil
 }
 
 // checkURL refuses what would send a token in the clear, or hold one.

@@ -205,11 +205,7 @@ func (r *reading) group(line int64, id text, raw json.RawMessage) error {
 	if f != nil {
 		return r.reject("Groups", line, *f)
 	}
-	e := access.Entitlement{ID: id.s, Name: strings.TrimSpace(g.DisplayName.s), Kind: "group", Privileged: r.privileged(id.s, strings.TrimSpace(g.DisplayName.s))}
-	if x := r.get("externalId", g.ExternalID); x != "" {
-		e.Attributes = map[string]string{"external_id": x}
-	}
-	if err := r.put(e); err != nil {
+	if err := r.put(r.entitlement(id.s, g)); err != nil {
 		return err
 	}
 	switch r.config.Memberships {
@@ -239,6 +235,15 @@ func (r *reading) group(line int64, id text, raw json.RawMessage) error {
 		r.withMembers = true // asked for one by one: a group without has none
 	}
 	return r.members(line, id.s, g)
+}
+
+func (r *reading) entitlement(id string, g *group) access.Entitlement {
+	name := strings.TrimSpace(g.DisplayName.s)
+	e := access.Entitlement{ID: id, Name: name, Kind: "group", Privileged: r.privileged(id, name)}
+	if x := r.get("externalId", g.ExternalID); x != "" {
+		e.Attributes = map[string]string{"external_id": x}
+	}
+	return e
 }
 
 func (r *reading) parseGroup(raw json.RawMessage) (*group, *fault) {

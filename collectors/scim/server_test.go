@@ -240,6 +240,7 @@ func TestRealServers(t *testing.T) {
 			if a := only[access.Account](out); len(a) != 1 || a[0].ID != s.users["user003@example.test"] {
 				t.Errorf("filtered: %d accounts", len(a))
 			}
+			testChanges(t, c.name, s)
 		})
 	}
 }

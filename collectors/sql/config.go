@@ -27,6 +27,9 @@ type Config struct {
 	Socket   string         `yaml:"socket"`
 	User     string         `yaml:"user"`
 	Password collect.Secret `yaml:"password"`
+	// Write lets Lapse change the accounts that a preset reads, as another user than the one that reads. Without it nothing
+	// can be changed.
+	Write *Write `yaml:"write" json:"-"`
 	// TLS is verify (the default: the server's certificate must be for its host, and of an authority that is trusted) or
 	// off, which on the same machine is the default.
 	TLS string `yaml:"tls"`
@@ -46,6 +49,14 @@ type Config struct {
 	Kinds []Kind `yaml:"kinds"`
 	// Roster says what the dates of people mean; a source of people needs it.
 	Roster *collect.Calendar `yaml:"roster"`
+}
+
+// Write says as whom to change what is read, and what may be changed beyond the usual.
+type Write struct {
+	User     string         `yaml:"user"`
+	Password collect.Secret `yaml:"password"`
+	// Delete allows to drop accounts, which can't be undone.
+	Delete bool `yaml:"delete"`
 }
 
 // Queries are the SELECTs by kind of record.
@@ -185,6 +196,14 @@ func (c Config) Validate() error {
 	}
 	if c.User == "" {
 		add("user: is missing")
+	}
+	if c.Write != nil {
+		switch p, ok := presets[c.Preset]; {
+		case c.Write.User == "":
+			add("write.user: is missing")
+		case c.Preset == "" || ok && (c.defaults().Queries.Accounts != p.Accounts || c.defaults().Queries.Grants != p.Grants):
+			add("write: goes with a preset, whose accounts and grants are read: how to change what other queries read is not known here")
+		}
 	}
 	if c.Socket != "" && (!path.IsAbs(c.Socket) || c.TLS == Verify) {
 		add("socket: want an absolute path, and no tls")

@@ -170,10 +170,10 @@ func (k *Collector) fits(version string) error {
 const grace = 30 * time.Second
 
 // query gives out what one SELECT yields.
-func (k *Collector) query(ctx context.Context, tx *dbsql.Tx, q query, out collect.Sink) error {
+func (k *Collector) query(ctx context.Context, tx *dbsql.Tx, q query, out collect.Sink, args ...any) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(k.config.Timeout)+grace)
 	defer cancel()
-	rows, err := tx.QueryContext(ctx, q.text)
+	rows, err := tx.QueryContext(ctx, q.text, args...)
 	if err != nil {
 		return err
 	}

@@ -189,6 +189,7 @@ func TestPostgres(t *testing.T) {
 	t.Run("rejected rows", func(t *testing.T) { testRejected(t, s) })
 	t.Run("errors", func(t *testing.T) { testPostgresErrors(t, s) })
 	t.Run("one moment", func(t *testing.T) { testOneMoment(t, s) })
+	t.Run("changes", func(t *testing.T) { testPostgresChanges(t, s) })
 	t.Run("suite", func(t *testing.T) {
 		s.exec(t, "CREATE TABLE logins (id int, name text)", "INSERT INTO logins SELECT n, 'user' || n FROM generate_series(1, 50) n")
 		suite(t, s, `queries: {accounts: "SELECT id, name AS username, CASE WHEN id = 3 THEN 'perhaps' END AS enabled FROM logins"}`,
