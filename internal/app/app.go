@@ -9,8 +9,10 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
+	"github.com/lapse-audit/lapse/internal/collect"
 	"github.com/lapse-audit/lapse/internal/config"
 	"github.com/lapse-audit/lapse/internal/policy"
 	"github.com/lapse-audit/lapse/internal/state"
@@ -38,6 +40,9 @@ type App struct {
 	added  []folder // of policies, beside those of lapse.yaml
 	store  *store.Store
 	closes []func() error
+
+	opening  sync.Mutex                 // guards changers, and closes while one is added
+	changers map[string]collect.Changer // opened ones, by source
 }
 
 // New returns an App of which nothing is open yet.
@@ -49,7 +54,7 @@ func (a *App) Close() error {
 	for i := len(a.closes) - 1; i >= 0; i-- {
 		errs = append(errs, a.closes[i]())
 	}
-	a.closes = nil
+	a.closes, a.changers = nil, nil
 	return errors.Join(errs...)
 }
 

@@ -17,6 +17,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/lapse-audit/lapse/internal/collect"
+	"github.com/lapse-audit/lapse/internal/remediate"
 	"github.com/lapse-audit/lapse/internal/strict"
 )
 
@@ -36,6 +37,8 @@ type Config struct {
 	People     string    `yaml:"people"`     // people.yaml: one person's records over several rosters
 	Exceptions string    `yaml:"exceptions"` // a file of exceptions kept in git, applied at each scan
 	Report     Report    `yaml:"report"`
+
+	Remediation remediate.Settings `yaml:"remediation"`
 
 	File string `yaml:"-"` // as it was named
 	Dir  string `yaml:"-"` // absolute folder of File
@@ -182,6 +185,7 @@ type Source struct {
 	Type      string    `yaml:"type"`
 	Directory bool      `yaml:"directory"` // the people's main directory
 	Links     Links     `yaml:"links"`
+	Authority string    `yaml:"authority"` // uid of the source of which its accounts and groups are copies
 	Limits    yaml.Node `yaml:"guard"`
 
 	Guard   Guard     `yaml:"-"` // Limits laid over the general guard
@@ -207,7 +211,7 @@ func (s *Source) Decode(v any) error {
 }
 
 // common are the keys that every source has.
-var common = map[string]bool{"uid": true, "name": true, "type": true, "directory": true, "links": true, "guard": true}
+var common = map[string]bool{"uid": true, "name": true, "type": true, "directory": true, "links": true, "guard": true, "authority": true}
 
 // UnmarshalYAML parts the common keys from those of the type.
 func (s *Source) UnmarshalYAML(n *yaml.Node) error {
@@ -259,6 +263,8 @@ func Default() Config {
 		Scan:      Scan{Parallel: 4, BacklogDays: 30, Lane: "full"},
 		Guard:     collect.DefaultLimits(),
 		Report:    Report{Dir: "./lapse-report"},
+
+		Remediation: remediate.Defaults(),
 	}
 }
 
@@ -333,6 +339,11 @@ func (c *Config) validate() error {
 	if err := c.Guard.Validate(); err != nil {
 		fail(1, "guard: %v", err)
 	}
+	if err := c.Remediation.Validate(); err != nil {
+		for _, e := range apart(err) {
+			fail(1, "remediation.%v", e)
+		}
+	}
 	for i := range c.Policies.Bundles {
 		c.Policies.Bundles[i].validate(fail)
 	}
@@ -352,6 +363,9 @@ func (c *Config) validate() error {
 		rosters[s.UID] = s.Roster
 	}
 	for _, s := range c.Sources {
+		if _, ok := seen[s.Authority]; s.Authority != "" && !ok {
+			fail(s.Line, "sources[%s]: authority: there is no source %q", s.UID, s.Authority)
+		}
 		for _, r := range s.Links.EmployeeID {
 			if !rosters[r] {
 				fail(s.Line, "sources[%s]: links: employee_id: %q is not a source with a roster section", s.UID, r)
@@ -359,6 +373,14 @@ func (c *Config) validate() error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// apart are the faults that were joined into one.
+func apart(err error) []error {
+	if many, ok := err.(interface{ Unwrap() []error }); ok {
+		return many.Unwrap()
+	}
+	return []error{err}
 }
 
 // Path makes a path of the configuration absolute.

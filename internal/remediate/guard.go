@@ -73,11 +73,11 @@ func planAge(s Situation) (out []string) {
 			limit = max(limit, wait+time.Duration(s.Settings.PlanHours)*time.Hour)
 		}
 	}
-	switch age := s.Now.Sub(s.Recorded.Made); {
+	switch age := s.Now.Sub(s.Plan.Made); {
 	case age > limit:
 		out = append(out, fmt.Sprintf("the plan is %s old, the limit is %s: make a new one", age.Round(time.Minute), limit))
 	case age < -time.Minute:
-		out = append(out, fmt.Sprintf("the plan was made at %s, which is later than now: look at the clock", s.Recorded.Made.Format(time.RFC3339)))
+		out = append(out, fmt.Sprintf("the plan was made at %s, which is later than now: look at the clock", s.Plan.Made.Format(time.RFC3339)))
 	}
 	return out
 }

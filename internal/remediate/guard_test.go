@@ -51,7 +51,6 @@ func seal(t *testing.T, s *Situation) {
 		t.Fatal(err)
 	}
 	s.Recorded = sealed
-	s.Recorded.Made, s.Recorded.By = s.Plan.Made, s.Plan.By
 }
 
 func TestGuards(t *testing.T) {
@@ -66,10 +65,10 @@ func TestGuards(t *testing.T) {
 		{"the stop switch", 1, func(s *Situation) {
 			s.Stops = []state.Stop{{Reason: "payroll is broken", By: "hr:9", At: noon.Add(-time.Hour)}}
 		}, "stop: all changes were stopped by hr:9 on 2026-11-25 11:00: payroll is broken"},
-		{"an old plan", 1, func(s *Situation) { s.Recorded.Made = noon.Add(-25 * time.Hour) }, "age: the plan is 25h0m0s old, the limit is 24h0m0s"},
-		{"a plan from tomorrow", 1, func(s *Situation) { s.Recorded.Made = noon.Add(24 * time.Hour) }, "age: the plan was made at 2026-11-26"},
+		{"an old plan", 1, func(s *Situation) { s.Plan.Made = noon.Add(-25 * time.Hour) }, "age: the plan is 25h0m0s old, the limit is 24h0m0s"},
+		{"a plan from tomorrow", 1, func(s *Situation) { s.Plan.Made = noon.Add(24 * time.Hour) }, "age: the plan was made at 2026-11-26"},
 		{"a notice period that has just ended", 1, func(s *Situation) {
-			s.Recorded.Made, s.Plan.Made = noon.AddDate(0, 0, -7), noon.AddDate(0, 0, -7)
+			s.Plan.Made = noon.AddDate(0, 0, -7)
 			s.Steps[0].NotBefore = noon.Add(-time.Hour)
 		}, ""},
 		{"nobody approved", 1, func(s *Situation) { s.Approved = nil }, "approval: 0 of 1 approvals were given"},
@@ -113,12 +112,18 @@ func TestGuards(t *testing.T) {
 			s.Settings.Window, _ = ParseWindow("Mon 09:00-10:00")
 		}, ""},
 		{"a protected account", 1, func(s *Situation) { s.Settings.Protected.Accounts = []string{"U*"} }, "protected: step 1 (u0 in ad): it is protected (remediation.protected.accounts: U*)"},
-		{"a break-glass account", 1, func(s *Situation) { s.Facts["ad"].Accounts["0"] = access.Account{ID: "0", Kind: access.KindHuman, BreakGlass: &yes} }, "protected: step 1 (u0 in ad): it is a break-glass account"},
+		{"a break-glass account", 1, func(s *Situation) {
+			s.Facts["ad"].Accounts["0"] = access.Account{ID: "0", Kind: access.KindHuman, BreakGlass: &yes}
+		}, "protected: step 1 (u0 in ad): it is a break-glass account"},
 		{"the kind got lost", 1, func(s *Situation) { s.Facts["ad"].Accounts["0"] = access.Account{ID: "0"} }, "protected: step 1 (u0 in ad): nobody knows what kind of account it is"},
 		{"a disputed link", 1, func(s *Situation) { s.Facts["ad"].Links["0"] = access.Link{Status: access.LinkDisputed} }, "protected: step 1 (u0 in ad): it is disputed whose account it is"},
-		{"a weak link", 1, func(s *Situation) { s.Facts["ad"].Links["0"] = access.Link{Status: access.LinkLinked, Method: access.LinkUsername} }, "protected: step 1 (u0 in ad): it is linked to the person by username alone"},
+		{"a weak link", 1, func(s *Situation) {
+			s.Facts["ad"].Links["0"] = access.Link{Status: access.LinkLinked, Method: access.LinkUsername}
+		}, "protected: step 1 (u0 in ad): it is linked to the person by username alone"},
 		{"a protected person", 1, func(s *Situation) { s.Settings.Protected.People = []string{"hr:10"} }, "protected: step 1 (u0 in ad): its person is protected"},
-		{"the built-in Administrator", 1, func(s *Situation) { s.Facts["ad"].Accounts["0"] = access.Account{ID: "0", Kind: access.KindHuman, Attributes: map[string]string{"rid": "500"}} }, "protected: step 1 (u0 in ad): it is built into the domain"},
+		{"the built-in Administrator", 1, func(s *Situation) {
+			s.Facts["ad"].Accounts["0"] = access.Account{ID: "0", Kind: access.KindHuman, Attributes: map[string]string{"rid": "500"}}
+		}, "protected: step 1 (u0 in ad): it is built into the domain"},
 		{"a synced copy", 1, func(s *Situation) { s.Facts["ad"].Authority = "hr" }, "protected: step 1 (u0 in ad): ad holds copies: the change is to be made in hr"},
 		{"a legal hold", 1, func(s *Situation) {
 			s.Steps[0].Change.Action = access.ActionReclaim

@@ -125,6 +125,9 @@ func (m *Maker) bars(src *Source, a access.Account, link access.Link, person str
 	if p := matches(s.Protected.Accounts, a.ID, a.Username); p != "" {
 		return fmt.Sprintf("it is protected (remediation.protected.accounts: %s)", p)
 	}
+	if p := matches(always.Accounts, a.Username); p != "" {
+		return "it is built into the system"
+	}
 	if a.Attributes["rid"] == "500" || a.Attributes["rid"] == "502" {
 		return "it is built into the domain"
 	}
@@ -152,6 +155,9 @@ func (m *Maker) barsChange(src *Source, a access.Account, c access.Change) strin
 		return "deleting is off (remediation.delete)"
 	}
 	if c.Entitlement != "" {
+		if matches(always.Entitlements, src.name(c.Entitlement)) != "" {
+			return fmt.Sprintf("%s is built into the system", src.name(c.Entitlement))
+		}
 		if p := matches(m.Settings.Protected.Entitlements, c.Entitlement, src.name(c.Entitlement)); p != "" {
 			return fmt.Sprintf("%s is protected (remediation.protected.entitlements: %s)", src.name(c.Entitlement), p)
 		}

@@ -99,7 +99,7 @@ func TestMake(t *testing.T) {
 		{"disputed", []finding.Finding{found("DOR-01", "disable", "torn", "", "")}, nil, nil, []string{"it is disputed"}},
 		{"linked by a guess", []finding.Finding{found("LVR-01", "disable", "guess", "", "hr:1")}, nil, nil, []string{"by username alone"}},
 		{"nobody's matter who it is linked to", []finding.Finding{found("DOR-01", "disable", "guess", "", "")}, nil, []string{"disable guess"}, nil},
-		{"protected", []finding.Finding{found("DOR-01", "disable", "administrator", "", "")}, nil, nil, []string{"it is protected"}},
+		{"protected", []finding.Finding{found("DOR-01", "disable", "administrator", "", "")}, nil, nil, []string{"it is built into the system"}},
 		{"a copy", []finding.Finding{leaver}, func(m *Maker) { m.Facts["ad"].Authority = "okta" }, nil, []string{"ad holds copies: the change is to be made in okta"}},
 		{"only reports", []finding.Finding{leaver}, func(m *Maker) { m.Settings.Policies = map[string]PolicySettings{"LVR-01": {Mode: ModeReport}} }, nil, []string{"LVR-01 only reports"}},
 		{"a review", []finding.Finding{found("REV-01", "review", "anna", "", "")}, nil, nil, []string{"its action is review"}},

@@ -93,11 +93,13 @@ func Defaults() Settings {
 	return Settings{
 		Approvals: 1, Separate: true, PlanHours: 24, Roster: 24, Window: w, Parallel: 1,
 		Caps: Caps{Plan: 50, Policy: 50, Source: 50, Assignee: 25, Day: 100, Share: 0.05},
-		Protected: Protected{
-			Accounts:     []string{"administrator", "krbtgt", "krbtgt_*", "guest", "defaultaccount", "root", "postgres"},
-			Entitlements: []string{"domain controllers", "read-only domain controllers"},
-		},
 	}
+}
+
+// always are the accounts and entitlements that are protected whatever lapse.yaml says: without them a system is lost.
+var always = Protected{
+	Accounts:     []string{"administrator", "krbtgt", "krbtgt_*", "guest", "defaultaccount", "root", "postgres"},
+	Entitlements: []string{"domain controllers", "read-only domain controllers"},
 }
 
 // Validate reports every setting that makes no sense.
