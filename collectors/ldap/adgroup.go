@@ -2,6 +2,7 @@ package ldap
 
 import (
 	"cmp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -29,6 +30,9 @@ func (d *activeDir) group(e located, dn string) error {
 		Attributes: map[string]string{"dn": e.DN}}
 	if sid != "" {
 		g.Attributes["sid"] = sid
+		if everybodys(sid) {
+			g.Attributes["implicit"] = "true"
+		}
 	}
 	security := true
 	if n, ok := v.number("grouptype"); ok {
@@ -66,6 +70,12 @@ func (d *activeDir) group(e located, dn string) error {
 		d.members.add(no, d.members.name("dn", member))
 	}
 	return d.put(e, g, v.text("managedby"))
+}
+
+// everybodys are the groups of a domain that an account is in by being one: Domain Users, Domain Guests, Domain Computers.
+func everybodys(sid string) bool {
+	i := strings.LastIndexByte(sid, '-')
+	return strings.HasPrefix(sid, "S-1-5-21-") && slices.Contains([]string{"513", "514", "515"}, sid[i+1:])
 }
 
 // privileged says whether a group gives special rights: because the configuration says so, or because every domain has it

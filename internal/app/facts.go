@@ -186,7 +186,7 @@ func wanted(steps []remediate.Step) map[string][]string {
 // freshRosters reads the rosters anew whose snapshots are older than that.
 func (a *App) freshRosters(ctx context.Context, o ScanOptions, inputs []store.RunInput, older time.Duration) error {
 	for _, in := range inputs {
-		if in.Roster && a.Now().Sub(in.Taken) > older {
+		if in.Roster && a.Now().Sub(asOf(in)) > older {
 			o.Sources = append(o.Sources, in.Source)
 		}
 	}
@@ -195,4 +195,12 @@ func (a *App) freshRosters(ctx context.Context, o ScanOptions, inputs []store.Ru
 	}
 	_, err := a.Collect(ctx, o)
 	return err
+}
+
+// asOf is from when it is what an input says.
+func asOf(in store.RunInput) time.Time {
+	if !in.AsOf.IsZero() && in.AsOf.Before(in.Taken) {
+		return in.AsOf
+	}
+	return in.Taken
 }

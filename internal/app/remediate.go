@@ -162,11 +162,13 @@ func (a *App) situation(ctx context.Context, p remediate.Plan, recorded state.Pl
 	if err != nil {
 		return s, err
 	}
+	touched := map[state.Ref]bool{}
 	for _, c := range entries {
 		if c.Undoes == "" && c.Status.Made() {
-			s.Today++
+			touched[state.Ref{Source: c.Source, ID: c.Object}] = true
 		}
 	}
+	s.Today = len(touched)
 	return s, nil
 }
 
@@ -269,9 +271,17 @@ func (a *App) apply(ctx context.Context, decisions *state.State, p remediate.Pla
 		return out, err
 	}
 	out.Waiting = left
-	facts, err := a.facts(ctx, run, inputs, wanted(due))
+	want := wanted(due)
+	facts, err := a.facts(ctx, run, inputs, want)
 	if err != nil {
 		return out, err
+	}
+	if len(want) > 0 {
+		links, err := a.linksNow(ctx, scan.Recheck{Inputs: inputs, Accounts: want})
+		if err != nil {
+			return out, err
+		}
+		relink(facts, links)
 	}
 	s, err := a.situation(ctx, p, recorded, due, facts, o.Actor.ID)
 	if err != nil {

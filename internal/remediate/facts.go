@@ -104,6 +104,11 @@ func (s *Source) rule(entitlement string) bool {
 	return strings.Contains(strings.ToLower(e.Kind), "dynamic") || e.Attributes["dynamic"] == "true"
 }
 
+// implicit says that everybody who has an account holds the entitlement: it goes with the account.
+func (s *Source) implicit(entitlement string) bool {
+	return s.Entitlements[entitlement].Attributes["implicit"] == "true"
+}
+
 func subjectName(a access.Account) string {
 	for _, n := range []string{a.Username, a.Email, a.Name} {
 		if n != "" {

@@ -26,7 +26,7 @@ type Situation struct {
 	Applier  string // actor
 	Approved []state.Approval
 	Stops    []state.Stop
-	Today    int // changes made in the last 24 hours, by all plans
+	Today    int // accounts changed in the last 24 hours, by all plans
 }
 
 // Refusal is a guard's no to a plan as a whole.
@@ -127,9 +127,9 @@ func (s Situation) approves(a state.Approval) string {
 		return "lapse.yaml does not name them (remediation.approvers)"
 	case a.Hash != s.Recorded.Hash:
 		return "it is for another text"
-	case s.Settings.Separate && a.By == s.Plan.By:
+	case s.Settings.Separate && !s.Plan.Emergency && a.By == s.Plan.By:
 		return "they made the plan (remediation.separate)"
-	case s.Settings.Separate && a.By == s.Applier:
+	case s.Settings.Separate && !s.Plan.Emergency && a.By == s.Applier:
 		return "they apply it (remediation.separate)"
 	case slices.ContainsFunc(s.Plan.Steps, func(step Step) bool { return step.Person == a.By }):
 		return "the plan is about them"
@@ -168,56 +168,58 @@ func (s Settings) FindApprover(key ed25519.PrivateKey) (Approver, bool) {
 	return s.Approvers[i], true
 }
 
-// caps count accounts, and not changes: two changes to one account touch one person.
+// caps count the accounts that are touched, and not changes: two changes to one account touch one person.
 func caps(s Situation) (out []string) {
 	c := s.Settings.Caps
 	over := func(n, limit int, format string, args ...any) {
 		if n > limit {
-			out = append(out, fmt.Sprintf("%d changes%s, the limit is %d", n, fmt.Sprintf(format, args...), limit))
+			out = append(out, fmt.Sprintf("%s%s, the limit is %d", count(n, "account"), fmt.Sprintf(format, args...), limit))
 		}
 	}
-	var n int
-	policies, sources, assignees := map[string]int{}, map[string]int{}, map[string]int{}
-	accounts := map[string]map[string]bool{}
+	all, policies, touched, assignees := tally{}, tally{}, tally{}, tally{}
 	for _, step := range s.Steps {
 		if step.Manual != "" {
 			continue
 		}
-		n++
-		sources[step.Source]++
-		if accounts[step.Source] == nil {
-			accounts[step.Source] = map[string]bool{}
-		}
-		accounts[step.Source][step.Change.Object.ID] = true
-		seen := map[string]bool{}
+		account := step.Source + " " + step.Change.Object.ID
+		all.add("", account)
+		touched.add(step.Source, account)
 		for _, w := range step.Why {
-			if !seen[w.Policy] {
-				seen[w.Policy] = true
-				policies[w.Policy]++
-			}
+			policies.add(w.Policy, account)
 		}
 		if step.Assignee != "" {
-			assignees[step.Assignee]++
+			assignees.add(step.Assignee, account)
 		}
 	}
+	n := len(all[""])
 	over(n, c.Plan, " (caps.plan)")
 	for _, id := range slices.Sorted(maps.Keys(policies)) {
-		over(policies[id], c.Policy, " by %s (caps.policy)", id)
+		over(len(policies[id]), c.Policy, " by %s (caps.policy)", id)
 	}
-	for _, uid := range slices.Sorted(maps.Keys(sources)) {
-		over(sources[uid], c.Source, " in %s (caps.source)", uid)
-		src := s.Facts[uid]
-		if touched := len(accounts[uid]); src != nil && touched > fewAccounts && float64(touched) > float64(c.Share)*float64(src.Total) {
-			out = append(out, fmt.Sprintf("%d of the %d accounts of %s, the limit is %s (caps.share)", touched, src.Total, uid, c.Share))
+	for _, uid := range slices.Sorted(maps.Keys(touched)) {
+		n, src := len(touched[uid]), s.Facts[uid]
+		over(n, c.Source, " in %s (caps.source)", uid)
+		if src != nil && n > fewAccounts && float64(n) > float64(c.Share)*float64(src.Total) {
+			out = append(out, fmt.Sprintf("%d of the %d accounts of %s, the limit is %s (caps.share)", n, src.Total, uid, c.Share))
 		}
 	}
 	for _, who := range slices.Sorted(maps.Keys(assignees)) {
-		over(assignees[who], c.Assignee, " of findings that %s answers for (caps.assignee)", who)
+		over(len(assignees[who]), c.Assignee, " of findings that %s answers for (caps.assignee)", who)
 	}
 	if n > 0 {
-		over(s.Today+n, c.Day, ", %d of them made in the last 24 hours (caps.day)", s.Today)
+		over(s.Today+n, c.Day, ", %d of them changed in the last 24 hours (caps.day)", s.Today)
 	}
 	return out
+}
+
+// tally counts different accounts by something.
+type tally map[string]map[string]bool
+
+func (t tally) add(of, account string) {
+	if t[of] == nil {
+		t[of] = map[string]bool{}
+	}
+	t[of][account] = true
 }
 
 // sources refuses plans that stand on what was not read whole, or long ago.
@@ -266,12 +268,12 @@ func window(s Situation) []string {
 func protected(s Situation) (out []string) {
 	m := Maker{Settings: s.Settings, Facts: s.Facts, Plan: s.Plan}
 	for _, step := range s.Steps {
+		if step.Change.Object.Kind != access.HolderAccount || step.Manual != "" {
+			continue
+		}
 		src := s.Facts[step.Source]
 		if src == nil {
 			out = append(out, fmt.Sprintf("step %d: lapse.yaml has no source %s", step.N, step.Source))
-			continue
-		}
-		if step.Change.Object.Kind != access.HolderAccount || step.Manual != "" {
 			continue
 		}
 		a, ok := src.Accounts[step.Change.Object.ID]

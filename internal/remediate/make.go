@@ -294,7 +294,7 @@ func (m *Maker) equip(src *Source, a access.Account, step *Step) {
 	case access.ActionDisableKey:
 		step.Target = c.Key
 	case access.ActionMove, access.ActionHandover:
-		step.Target = c.To
+		step.Target = cmp.Or(step.Target, c.To)
 	}
 	if a.Kind == access.KindShared {
 		step.Effect.AlsoHit = append(step.Effect.AlsoHit, "everybody who uses the shared account "+subjectName(a))

@@ -73,7 +73,7 @@ func (s Step) What() string {
 	verb := map[string]string{
 		"disable": "disable", "end_sessions": "end all sessions", "reset_password": "reset the password", "expire": "let it expire", "revoke": "take away " + s.Target,
 		"reclaim": "reclaim " + s.Target, "disable_key": "disable key " + s.Target, "handover": "hand over what it owns", "clear_manager": "clear the manager",
-		"move": "move to " + s.Target, "delete": "delete",
+		"move": "move to " + s.Target, "delete": "delete", "task": "a task",
 	}[string(s.Change.Action)]
 	if s.Change.Until != nil {
 		verb += " on " + s.Change.Until.UTC().Format("2006-01-02 15:04 MST")

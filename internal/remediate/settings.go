@@ -76,14 +76,6 @@ type PolicySettings struct {
 	Notice int  `yaml:"notice_days"` // how long a finding must have stood
 }
 
-// OffboardStep is a part of what is done when a person leaves.
-type OffboardStep struct {
-	Do          string `yaml:"do"` // an action, or a sentence that says what a person is to do
-	After       string `yaml:"after"`
-	Responsible string `yaml:"responsible"`
-	Sources     string `yaml:"sources"` // pattern of the uids it is for; "" for all
-}
-
 // Defaults are the settings that hold where none are set.
 func Defaults() Settings {
 	w, err := ParseWindow("Mon-Thu 09:00-16:00")
@@ -139,6 +131,11 @@ func (s *Settings) Validate() error {
 		}
 		if p.Notice < 0 {
 			errs = append(errs, fmt.Errorf("policies.%s.notice_days: %d is less than 0", id, p.Notice))
+		}
+	}
+	for i, step := range s.Offboard {
+		if err := step.validate(); err != nil {
+			errs = append(errs, fmt.Errorf("offboard[%d]: %w", i, err))
 		}
 	}
 	for _, list := range []struct {

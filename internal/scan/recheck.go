@@ -26,6 +26,9 @@ type Recheck struct {
 	Fresh    map[string]Fresh // by source: laid over its snapshot
 	Policies []string
 	Subjects []finding.Subject
+	// Person and Accounts, by source, say whose links are wanted: without subjects nothing else is done.
+	Person   string
+	Accounts map[string][]string
 }
 
 // Rechecked is what came of it. A policy that is in Failures says nothing.
@@ -34,6 +37,7 @@ type Rechecked struct {
 	Unknown   map[store.Judged]bool              // what a policy could not judge
 	Documents map[finding.Subject]map[string]any // of the subjects, as the policies saw them
 	Failures  map[string]error
+	Links     []access.Link
 }
 
 // Recheck judges subjects by what their objects are like now: what was read of them is laid over the snapshots of their
@@ -79,13 +83,39 @@ func (o Options) recheck(ctx context.Context, q Recheck) (out Rechecked, err err
 	if err := link(ctx, o, run); err != nil {
 		return out, err
 	}
+	links, err := o.links(ctx, run, q)
+	if err != nil || len(q.Subjects) == 0 {
+		return Rechecked{Links: links}, err
+	}
 	if err := run.Number(ctx); err != nil {
 		return out, err
 	}
 	if err := run.WriteClosure(ctx, closure(ctx, run)); err != nil {
 		return out, err
 	}
-	return o.rejudge(ctx, run, q)
+	out, err = o.rejudge(ctx, run, q)
+	out.Links = links
+	return out, err
+}
+
+// links are those that are wanted of a run.
+func (o Options) links(ctx context.Context, run *store.Run, q Recheck) ([]access.Link, error) {
+	var out []access.Link
+	if q.Person != "" {
+		theirs, err := o.Store.LinksOf(ctx, run.ID, q.Person)
+		if err != nil {
+			return nil, err
+		}
+		out = theirs
+	}
+	for _, source := range sortedKeys(q.Accounts) {
+		some, err := o.Store.AccountLinks(ctx, run.ID, source, q.Accounts[source])
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, some...)
+	}
+	return out, nil
 }
 
 // rejudge evaluates the wanted subjects of a run that is being made.

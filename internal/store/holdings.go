@@ -10,6 +10,7 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
 	"github.com/lapse-audit/lapse/internal/access"
+	"github.com/lapse-audit/lapse/internal/fold"
 )
 
 // Links yields whose the accounts of a kept run are, ordered by source and account.
@@ -90,6 +91,23 @@ func (s *Store) Nested(ctx context.Context, source string, snapshot uint64) ([]a
 		return nil, fmt.Errorf("read the nesting in snapshot %d of %s: %w", snapshot, source, err)
 	}
 	return all, nil
+}
+
+// OwnedBy reads the accounts and the entitlements of a published snapshot whose owner is named in one of the given ways,
+// without regard to case.
+func (s *Store) OwnedBy(ctx context.Context, source string, snapshot uint64, forms []string) ([]access.Account, []access.Entitlement, error) {
+	var folded []string
+	for _, f := range forms {
+		if f != "" {
+			folded = append(folded, fold.Text(f))
+		}
+	}
+	accounts, err := byID(ctx, s, KindAccounts, accountFields(), "owner_key", source, snapshot, folded)
+	if err != nil {
+		return nil, nil, err
+	}
+	entitlements, err := byID(ctx, s, KindEntitlements, entitlementFields(), "owner_key", source, snapshot, folded)
+	return accounts, entitlements, err
 }
 
 func byID[R any](ctx context.Context, s *Store, table string, fields []field[R], where, source string, snapshot uint64, ids []string) ([]R, error) {

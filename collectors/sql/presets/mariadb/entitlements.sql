@@ -12,6 +12,8 @@ WITH global_right (bit, name, privileged) AS (VALUES
 ), routine_right (name) AS (VALUES
 	('Execute'), ('Alter Routine'), ('Grant')
 )
+SELECT e.*, CASE WHEN e.id = 'role:PUBLIC' THEN 'true' END AS attr_implicit -- everybody has PUBLIC
+FROM (
 SELECT concat('role:', User) AS id, User AS name, 'role' AS kind, NULL AS resource, NULL AS privileged
 FROM mysql.global_priv
 WHERE json_value(Priv, '$.is_role') IN ('1', 'true')
@@ -36,4 +38,5 @@ FROM mysql.procs_priv p JOIN routine_right r ON find_in_set(r.name, p.Proc_priv)
 UNION ALL
 SELECT DISTINCT concat('proxy:', Proxied_user, '@', coalesce(nullif(Proxied_host, ''), '%')), concat('PROXY as ', Proxied_user, '@', coalesce(nullif(Proxied_host, ''), '%')), 'permission', NULL, 1
 FROM mysql.proxies_priv
+) AS e
 ORDER BY 1

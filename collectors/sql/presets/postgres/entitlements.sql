@@ -1,5 +1,7 @@
 -- Roles that others are members of or that can't log in, special rights of roles, and rights on this database and its
 -- schemas. Rights on tables are one entitlement a schema.
+SELECT e.*, CASE WHEN e.id = 'role:0' THEN 'true' END AS attr_implicit -- everybody is in PUBLIC
+FROM (
 SELECT 'role:' || r.oid AS id, r.rolname AS name, 'role' AS kind, NULL AS resource,
 	r.rolsuper OR r.rolcreaterole OR r.rolbypassrls OR r.rolreplication
 		OR r.rolname IN ('pg_execute_server_program', 'pg_write_server_files', 'pg_read_server_files', 'pg_write_all_data') AS privileged
@@ -22,4 +24,5 @@ UNION ALL
 SELECT DISTINCT 'tables:' || n.nspname || ':' || a.privilege_type, a.privilege_type || ' on tables in ' || n.nspname, 'permission', n.nspname, false
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace, aclexplode(coalesce(c.relacl, acldefault('r', c.relowner))) a
 WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname <> 'information_schema' AND NOT starts_with(n.nspname, 'pg_')
+) AS e
 ORDER BY 1
