@@ -414,7 +414,10 @@ func holds(p remediate.Plan, l remediate.Looked, found scan.Rechecked, accepted 
 			}
 		}
 	}
-	if p.Kind != remediate.KindFindings {
+	if p.Kind == remediate.KindOffboard {
+		if e := extended(accepted, s.Source, s.Change.Object.ID); e != "" && !p.Emergency {
+			return "their access was extended by exception " + e
+		}
 		return ""
 	}
 	var reasons []string
