@@ -29,6 +29,8 @@ type Changer struct {
 	s     *session
 	home  string          // the server, as it calls itself
 	given map[string]bool // attributes that it gives to this credential, of those whose absence tells something
+	// tagged are the groups that name members in a way that no filter finds; nil until they were looked for.
+	tagged []string
 }
 
 // Changer returns what carries out changes in the directory. It opens no connection. Where nothing can be changed, all that
