@@ -28,6 +28,7 @@ const (
 	// hostile is the name of an account that holds whatever means something in a DN, a filter or a shell.
 	hostile = `CN=O'Neil\, (Eve) \+ \"Co\" *$HOME\\,` + staff
 	admin2  = "CN=Second Admin," + staff
+	admin3  = "CN=Third Admin," + staff // since a moment ago
 )
 
 // changing is a domain in which changes are made.
@@ -44,6 +45,7 @@ var changing = sync.OnceValues(func() (*dc, error) {
 	user("CN=Report One,"+staff, "report1", "manager: "+hostile)
 	user("CN=Report Two,"+staff, "report2", "manager: "+hostile)
 	user(admin2, "admin2", "adminCount: 1")
+	user(admin3, "admin3")
 	user("CN=Writer,"+domain, "writer")
 	f.Add("CN=PC1,"+staff, "objectClass: computer", "sAMAccountName: PC1$", "userAccountControl: 4096", "managedBy: "+hostile)
 	group := func(cn string, typ int, lines ...string) {
@@ -54,6 +56,7 @@ var changing = sync.OnceValues(func() (*dc, error) {
 	group("Readers", global, "member: "+hostile, "managedBy: "+hostile)
 	group("Outer", universal, "member: CN=Readers,"+staff)
 	group("Local", local)
+	group("Operators", global, "member: "+admin3)
 	for i := range adRights("info") { // each right of the delegate comes by a group, so that one can be taken away
 		group(fmt.Sprintf("Right%02d", i), global, "member: CN=Writer,"+domain)
 	}
@@ -62,8 +65,14 @@ var changing = sync.OnceValues(func() (*dc, error) {
 		return nil, err
 	}
 	d.Stop()
-	change := fmt.Sprintf("dn: CN=Local,%s\nchangetype: modify\nadd: member\nmember: <SID=S-1-5-21-1-2-3-1105>\n\n", staff)
-	if err := d.Amend(change); err != nil {
+	add := func(cn, member string) string {
+		return fmt.Sprintf("dn: CN=%s\nchangetype: modify\nadd: member\nmember: %s\n\n", cn, member)
+	}
+	// Active Directory does this every hour to whoever is in an administrative group, and Samba doesn't.
+	const protect = "dn: " + admin2 + "\nchangetype: modify\nreplace: nTSecurityDescriptor\nnTSecurityDescriptor: " + adminSDHolder + "\n\n"
+	err = d.Amend(add("Local,"+staff, "<SID=S-1-5-21-1-2-3-1105>") + add("Domain Admins,CN=Users,"+domain, admin2) +
+		add("Domain Admins,CN=Users,"+domain, "CN=Operators,"+staff) + protect)
+	if err != nil {
 		return nil, err
 	}
 	if err := samba.Start(d.DC); err != nil {
@@ -72,8 +81,12 @@ var changing = sync.OnceValues(func() (*dc, error) {
 	return d, d.settle()
 })
 
-// settle does what only a controller that runs can: it gives an account another primary group, and another one the rights
-// that the domain gives to administrators.
+// adminSDHolder is what Microsoft's domains have on AdminSDHolder, and so on their administrators, without what only Exchange
+// and terminal servers need: nothing is inherited.
+const adminSDHolder = "O:DAG:DAD:PAI(A;;RPLCLORC;;;AU)(A;;RPWPCRCCDCLCLORCWOWDSDDTSW;;;SY)(A;;CCDCLCSWRPWPLOCRRCWDWO;;;DA)" +
+	"(A;;CCDCLCSWRPWPLOCRRCWDWO;;;EA)(A;;CCDCLCSWRPWPLOCRSDRCWDWO;;;BA)(OA;;CR;ab721a53-1e2f-11d0-9819-00aa0040529b;;WD)"
+
+// settle does what only a controller that runs can: it gives an account another primary group.
 func (d *dc) settle() error {
 	c, err := d.Dial()
 	if err != nil {
@@ -90,23 +103,6 @@ func (d *dc) settle() error {
 	}
 	m := ldap.NewModifyRequest(hostile, nil)
 	m.Replace("primaryGroupID", []string{ridOf(sid)})
-	if err := c.Modify(m); err != nil {
-		return err
-	}
-	return protect(c, admin2)
-}
-
-// protect does to an account what Active Directory does every hour to those in administrative groups, and Samba doesn't.
-func protect(c *ldap.Conn, dn string) error {
-	dacl := ldap.NewControlMicrosoftSDFlags()
-	dacl.ControlValue = 4
-	const holder = "CN=AdminSDHolder,CN=System," + domain
-	got, err := c.Search(ldap.NewSearchRequest(holder, ldap.ScopeBaseObject, ldap.NeverDerefAliases, 0, 0, false, "(objectClass=*)", []string{"nTSecurityDescriptor"}, []ldap.Control{dacl}))
-	if err != nil {
-		return err
-	}
-	m := ldap.NewModifyRequest(dn, []ldap.Control{dacl})
-	m.Replace("nTSecurityDescriptor", []string{string(got.Entries[0].GetRawAttributeValue("nTSecurityDescriptor"))})
 	return c.Modify(m)
 }
 
