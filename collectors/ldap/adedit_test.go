@@ -1,8 +1,11 @@
 package ldap
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -25,6 +28,7 @@ const (
 	// hostile is the name of an account that holds whatever means something in a DN, a filter or a shell.
 	hostile = `CN=O'Neil\, (Eve) \+ \"Co\" *$HOME\\,` + staff
 	admin2  = "CN=Second Admin," + staff
+	admin3  = "CN=Third Admin," + staff // since a moment ago
 )
 
 // changing is a domain in which changes are made.
@@ -41,6 +45,7 @@ var changing = sync.OnceValues(func() (*dc, error) {
 	user("CN=Report One,"+staff, "report1", "manager: "+hostile)
 	user("CN=Report Two,"+staff, "report2", "manager: "+hostile)
 	user(admin2, "admin2", "adminCount: 1")
+	user(admin3, "admin3")
 	user("CN=Writer,"+domain, "writer")
 	f.Add("CN=PC1,"+staff, "objectClass: computer", "sAMAccountName: PC1$", "userAccountControl: 4096", "managedBy: "+hostile)
 	group := func(cn string, typ int, lines ...string) {
@@ -51,17 +56,55 @@ var changing = sync.OnceValues(func() (*dc, error) {
 	group("Readers", global, "member: "+hostile, "managedBy: "+hostile)
 	group("Outer", universal, "member: CN=Readers,"+staff)
 	group("Local", local)
+	group("Operators", global, "member: "+admin3)
+	for i := range adRights("info") { // each right of the delegate comes by a group, so that one can be taken away
+		group(fmt.Sprintf("Right%02d", i), global, "member: CN=Writer,"+domain)
+	}
 	d, err := makeDC("changing", f.String())
 	if err != nil {
 		return nil, err
 	}
 	d.Stop()
-	change := fmt.Sprintf("dn: CN=Local,%s\nchangetype: modify\nadd: member\nmember: <SID=S-1-5-21-1-2-3-1105>\n\n", staff)
-	if err := d.Amend(change); err != nil {
+	add := func(cn, member string) string {
+		return fmt.Sprintf("dn: CN=%s\nchangetype: modify\nadd: member\nmember: %s\n\n", cn, member)
+	}
+	// Active Directory does this every hour to whoever is in an administrative group, and Samba doesn't.
+	const protect = "dn: " + admin2 + "\nchangetype: modify\nreplace: nTSecurityDescriptor\nnTSecurityDescriptor: " + adminSDHolder + "\n\n"
+	err = d.Amend(add("Local,"+staff, "<SID=S-1-5-21-1-2-3-1105>") + add("Domain Admins,CN=Users,"+domain, admin2) +
+		add("Domain Admins,CN=Users,"+domain, "CN=Operators,"+staff) + protect)
+	if err != nil {
 		return nil, err
 	}
-	return d, samba.Start(d.DC)
+	if err := samba.Start(d.DC); err != nil {
+		return nil, err
+	}
+	return d, d.settle()
 })
+
+// adminSDHolder is what Microsoft's domains have on AdminSDHolder, and so on their administrators, without what only Exchange
+// and terminal servers need: nothing is inherited.
+const adminSDHolder = "O:DAG:DAD:PAI(A;;RPLCLORC;;;AU)(A;;RPWPCRCCDCLCLORCWOWDSDDTSW;;;SY)(A;;CCDCLCSWRPWPLOCRRCWDWO;;;DA)" +
+	"(A;;CCDCLCSWRPWPLOCRRCWDWO;;;EA)(A;;CCDCLCSWRPWPLOCRSDRCWDWO;;;BA)(OA;;CR;ab721a53-1e2f-11d0-9819-00aa0040529b;;WD)"
+
+// settle does what only a controller that runs can: it gives an account another primary group.
+func (d *dc) settle() error {
+	c, err := d.Dial()
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	primary, err := c.Search(ldap.NewSearchRequest("CN=Primary,"+staff, ldap.ScopeBaseObject, ldap.NeverDerefAliases, 0, 0, false, "(objectClass=*)", []string{"objectSid"}, nil))
+	if err != nil {
+		return err
+	}
+	sid, err := sidText(primary.Entries[0].GetRawAttributeValue("objectSid"))
+	if err != nil {
+		return err
+	}
+	m := ldap.NewModifyRequest(hostile, nil)
+	m.Replace("primaryGroupID", []string{ridOf(sid)})
+	return c.Modify(m)
+}
 
 func changingDC(t testing.TB) *dc {
 	t.Helper()
@@ -138,6 +181,9 @@ func corpChanges(t testing.TB, d *dc) []collecttest.Changing {
 		change(access.Change{Action: access.ActionResetPassword}, shows(hostile, "pwdLastSet")),
 		change(access.Change{Action: access.ActionExpire, Until: &until}, shows(hostile, "accountExpires", "info")),
 		change(access.Change{Action: access.ActionRevoke, Entitlement: group("Readers")}, shows("CN=Readers,"+staff, "member")),
+		change(access.Change{Action: access.ActionRevoke, Entitlement: group("Primary")}, func(t testing.TB) string {
+			return d.search(t, hostile, "primaryGroupID", "memberOf") + d.search(t, "CN=Primary,"+staff, "member") + d.search(t, "CN=Domain Users,CN=Users,"+domain, "member")
+		}),
 		change(access.Change{Action: access.ActionRevoke, Entitlement: group("Outer"), Object: access.Object{Kind: access.HolderEntitlement, ID: group("Readers")}}, shows("CN=Outer,"+staff, "member")),
 		change(access.Change{Action: access.ActionRevoke, Entitlement: group("Local"), Object: account(d.guid(t, foreign))}, shows("CN=Local,"+staff, "member")),
 		change(access.Change{Action: access.ActionClearManager}, shows(hostile, "manager")),
@@ -152,5 +198,152 @@ func TestChangesOfActiveDirectory(t *testing.T) {
 	collecttest.Changes(t, "Active Directory", changer(t, d.writing(adminDN)), corpChanges(t, d))
 }
 
-var _ = ldap.ErrorNetwork
-var _ collect.Collector
+// delegated gives the delegate the rights that the doctor's commands give, each by a group of its own.
+var delegated = sync.OnceValue(func() error {
+	d, err := changing()
+	if err != nil {
+		return err
+	}
+	k, err := New(d.config(), Options{UID: "corp", Secret: func(context.Context, collect.Secret) (string, error) { return password, nil }})
+	if err != nil {
+		return err
+	}
+	advice, err := k.Diagnose(context.Background())
+	if err != nil {
+		return err
+	}
+	var of []string // the right that each command gives
+	sddl := map[string]string{}
+	for _, a := range advice {
+		const begin = "samba-tool dsacl set --objectdn=\""
+		command, ok := strings.CutPrefix(a.Detail, begin)
+		if !ok || strings.HasPrefix(a.What, "to read ") {
+			continue
+		}
+		at, entry, _ := strings.Cut(command, "\" --sddl=\"")
+		at = strings.NewReplacer("DN-OF-WHERE-THEY-GO", leavers, "DN-OF-WHERE-THEY-WERE", staff).Replace(at)
+		sid, err := d.sid("CN=" + fmt.Sprintf("Right%02d", len(of)) + "," + staff)
+		if err != nil {
+			return err
+		}
+		sddl[at] += strings.Replace(strings.TrimSuffix(entry, "\""), "SID-OF-WRITER", sid, 1)
+		of = append(of, a.What)
+	}
+	if len(of) != len(adRights("info")) {
+		return fmt.Errorf("the doctor knows %d commands: %q", len(of), of)
+	}
+	var all sync.WaitGroup
+	failed := make(chan error, len(sddl))
+	for at, entries := range sddl {
+		all.Go(func() {
+			failed <- ldaptest.Run(nil, "samba-tool", "dsacl", "set", "-s", filepath.Join(d.Dir, "s/etc/smb.conf"), "-H", d.Database(), "--objectdn="+at, "--sddl="+entries)
+		})
+	}
+	all.Wait()
+	close(failed)
+	for e := range failed {
+		err = errors.Join(err, e)
+	}
+	return err
+})
+
+// sid reads the SID of an entry.
+func (d *dc) sid(dn string) (string, error) {
+	out, err := exec.Command("ldbsearch", "-H", d.Database(), "-b", dn, "-s", "base", "objectSid").CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("ldbsearch %s: %w\n%s", dn, err, out)
+	}
+	_, sid, _ := strings.Cut(string(out), "objectSid: ")
+	sid, _, _ = strings.Cut(sid, "\n")
+	return sid, nil
+}
+
+// The rights that the doctor's commands give, and nothing more, are what the delegate needs for every change.
+func TestDelegate(t *testing.T) {
+	d := changingDC(t)
+	if err := delegated(); err != nil {
+		t.Fatal(err)
+	}
+	collecttest.Changes(t, "Active Directory, by the delegate", changer(t, d.writing(delegate)), corpChanges(t, d))
+}
+
+// named is what a refusal says of a missing right.
+func (r adRight) named() string {
+	switch {
+	case r.attribute != "":
+		return "write " + r.attribute
+	case r.at != "":
+		return "create entries of class user in "
+	}
+	return r.what
+}
+
+// thereAndBack makes a change and undoes it, and returns the first error.
+func thereAndBack(t testing.TB, c *Changer, ch access.Change) error {
+	t.Helper()
+	before, err := c.Look(t.Context(), ch.Object)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Apply(t.Context(), ch); err != nil || ch.Action == access.ActionResetPassword {
+		return err
+	}
+	ch.Undo, ch.Before = true, &before
+	return c.Apply(t.Context(), ch)
+}
+
+// With one right less, the changes that need it are refused by that name, and nothing else is.
+func TestDelegateWithOneRightLess(t *testing.T) {
+	d := changingDC(t)
+	if err := delegated(); err != nil {
+		t.Fatal(err)
+	}
+	c, changes := d.admin(t), corpChanges(t, d)
+	for i, r := range adRights("info") {
+		group := fmt.Sprintf("CN=Right%02d,%s", i, staff)
+		m := ldap.NewModifyRequest(group, nil)
+		m.Delete("member", []string{"CN=Writer," + domain})
+		if err := c.Modify(m); err != nil {
+			t.Fatal(err)
+		}
+		t.Run(r.what, func(t *testing.T) {
+			writer := changer(t, d.writing(delegate)) // signs in anew, without the group
+			refused := 0
+			for _, ch := range changes {
+				if !slices.Contains(r.actions, ch.Action) {
+					if err := writer.May(t.Context(), ch.Change); err != nil {
+						t.Errorf("%s doesn't need it: %v", ch.Action, err)
+					}
+					continue
+				}
+				was := ch.Witness(t)
+				err := thereAndBack(t, writer, ch.Change)
+				if err == nil { // a right that only some changes of this kind need
+					continue
+				}
+				refused++
+				if !errors.Is(err, access.ErrRefused) || !strings.Contains(err.Error(), r.named()) {
+					t.Errorf("%s: %v", ch.Action, err)
+				}
+				if strings.HasSuffix(r.what, "to undo it") {
+					c := ch.Change
+					c.Undo, c.Before = true, &access.Live{Keep: map[string][]string{"move": {staff}}}
+					if err := changer(t, d.writing(adminDN)).Apply(t.Context(), c); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if now := ch.Witness(t); now != was {
+					t.Errorf("%s was refused and changed\n%s\ninto\n%s", ch.Action, was, now)
+				}
+			}
+			if refused == 0 {
+				t.Error("nothing needs it")
+			}
+		})
+		m = ldap.NewModifyRequest(group, nil)
+		m.Add("member", []string{"CN=Writer," + domain})
+		if err := c.Modify(m); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

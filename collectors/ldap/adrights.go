@@ -17,6 +17,8 @@ type adRight struct {
 	actions   []access.Action
 	// For rights that are not to write an attribute: how dsacls and SDDL write them.
 	dsacls, sddl string
+	// at stands for the container that the right is given at, where that is not all that is read.
+	at string
 }
 
 // adRights are all that the actions need together.
@@ -35,7 +37,9 @@ func adRights(note string) []adRight {
 		{what: "write name of users", attribute: "name", class: "user", actions: []access.Action{access.ActionMove}},
 		{what: "delete users where they are", class: "user", actions: []access.Action{access.ActionMove},
 			dsacls: "SD;;user", sddl: "OA;CIIO;SD;;" + classUser},
-		{what: "create users where they go", class: "user", actions: []access.Action{access.ActionMove},
+		{what: "create users where they go", class: "user", actions: []access.Action{access.ActionMove}, at: "DN-OF-WHERE-THEY-GO",
+			dsacls: "CC;user", sddl: "OA;CI;CC;" + classUser + ";"},
+		{what: "create users where they were, to undo it", class: "user", actions: []access.Action{access.ActionMove}, at: "DN-OF-WHERE-THEY-WERE",
 			dsacls: "CC;user", sddl: "OA;CI;CC;" + classUser + ";"},
 	}
 	if note != "" {

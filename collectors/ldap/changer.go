@@ -29,6 +29,8 @@ type Changer struct {
 	s     *session
 	home  string          // the server, as it calls itself
 	given map[string]bool // attributes that it gives to this credential, of those whose absence tells something
+	// tagged are the groups that name members in a way that no filter finds; nil until they were looked for.
+	tagged []string
 }
 
 // Changer returns what carries out changes in the directory. It opens no connection. Where nothing can be changed, all that
@@ -146,6 +148,8 @@ type editor interface {
 	steps(ctx context.Context, s *session, v *view, c access.Change) ([]step, error)
 	// permit says which right to a step is missing, as far as the server tells; nil if none.
 	permit(ctx context.Context, s *session, st step) error
+	// spare says why a step that may be taken is better left to others; nil if there is no reason.
+	spare(ctx context.Context, s *session, st step) error
 	// look reads what Live holds.
 	look(ctx context.Context, s *session, v *view, o access.Object) (access.Live, error)
 	// native are commands for a change that can be made.
@@ -206,7 +210,8 @@ func (c *Changer) Look(ctx context.Context, o access.Object) (access.Live, error
 	return live, nil
 }
 
-// May implements the remediation's Changer.
+// May implements the remediation's Changer. It refuses more than the server would: an account that has just become an
+// administrator's. Undoing is never held up by that.
 func (c *Changer) May(ctx context.Context, ch access.Change) error {
 	err := c.with(ctx, func(s *session) error {
 		if err := c.able(ch); err != nil {
@@ -220,7 +225,15 @@ func (c *Changer) May(ctx context.Context, ch access.Change) error {
 		if err != nil {
 			return err
 		}
-		return c.permit(ctx, s, steps)
+		if err := c.permit(ctx, s, steps); err != nil || ch.Undo {
+			return err
+		}
+		for _, st := range steps {
+			if err := c.editor().spare(ctx, s, st); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 	return said(ch, err)
 }

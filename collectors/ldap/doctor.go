@@ -1,6 +1,7 @@
 package ldap
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -58,7 +59,7 @@ func (k *Collector) Diagnose(ctx context.Context) ([]collect.Advice, error) {
 	if s.root.dialect() != ActiveDirectory {
 		return x.advice, x.attributes(ctx, nil, false)
 	}
-	for _, step := range []func(context.Context) error{x.accounts, x.optional, x.containers, x.writing, x.grants} {
+	for _, step := range []func(context.Context) error{x.accounts, x.optional, x.containers, x.writing, x.grants, x.delegate} {
 		if err := step(ctx); err != nil {
 			return x.advice, err
 		}
@@ -76,6 +77,7 @@ type examination struct {
 	missing []string // attributes that may not be read
 	user    string   // DN of some account
 	group   string
+	pc      string
 }
 
 func (x *examination) note(what string, missing bool, format string, args ...any) {
@@ -204,11 +206,18 @@ func (x *examination) writing(ctx context.Context) error {
 			return err
 		}
 	}
+	computer, err := x.st.first(ctx, x.bases[0], "(&(objectCategory=computer)(!(isCriticalSystemObject=TRUE)))", []string{"1.1"})
+	if err != nil {
+		return fmt.Errorf("look for a computer: %w", explain(err))
+	}
+	if computer != nil {
+		x.pc = computer.DN
+	}
 	for _, c := range []struct{ dn, attribute, can string }{{x.user, "userAccountControl", "disable accounts"}, {x.group, "member", "remove members from groups"}} {
 		if c.dn == "" {
 			continue
 		}
-		writable, err := x.writable(ctx, c.dn)
+		writable, err := writable(ctx, x.s, c.dn)
 		if err != nil {
 			return fmt.Errorf("ask what may be written at %s: %w", c.dn, explain(err))
 		}
@@ -222,25 +231,21 @@ func (x *examination) writing(ctx context.Context) error {
 	return nil
 }
 
-// writable are the attributes of an entry that this account may write ([MS-ADTS] 3.1.1.4.5.16).
-func (x *examination) writable(ctx context.Context, dn string) ([]string, error) {
-	req := ldap.NewSearchRequest(dn, ldap.ScopeBaseObject, ldap.NeverDerefAliases, 0, 0, false, "(objectClass=*)", []string{"allowedAttributesEffective"}, nil)
-	var out []string
-	for e, err := range x.s.search(ctx, req, nil) {
-		if err != nil {
-			return nil, err
-		}
-		for _, a := range e.Attributes {
-			out = append(out, a.Values...)
-		}
+// writable are the attributes of an entry that this account may write ([MS-ADTS] 3.1.1.4.5.17).
+func writable(ctx context.Context, s *session, dn string) ([]string, error) {
+	e, err := readEntry(ctx, s, dn, []string{"allowedAttributesEffective"})
+	if err != nil || e == nil {
+		return nil, err
 	}
-	return out, nil
+	v := newView()
+	v.of(e)
+	return v.texts("allowedattributeseffective"), nil
 }
 
-// grants prints the commands that give what is missing, and what a second account needs to carry out changes later.
+// grants prints the commands that give what is missing.
 func (x *examination) grants(ctx context.Context) error {
 	base := x.bases[0]
-	reader, sid := x.k.describe(), x.ownSID(ctx)
+	reader, sid := x.k.describe(), cmp.Or(ownSID(ctx, x.s), "SID-OF-READER")
 	for _, a := range x.missing {
 		class, guid := "user", classUser
 		if a == "member" {
@@ -253,14 +258,6 @@ func (x *examination) grants(ctx context.Context) error {
 		x.note("to read "+a, false, `dsacls "%s" /I:S /G "%s:RP;%s;%s"`, base, reader, a, class)
 		x.note("to read "+a, false, `samba-tool dsacl set --objectdn="%s" --sddl="(OA;CIIO;RP;%s;%s;%s)"`, base, id, guid, sid)
 	}
-	for _, w := range []struct{ attribute, class, guid string }{{"userAccountControl", "user", classUser}, {"member", "group", classGroup}} {
-		id, err := x.schemaID(ctx, w.attribute)
-		if err != nil {
-			return err
-		}
-		x.note("to write "+w.attribute+", later and by a second account", false, `dsacls "%s" /I:S /G "WRITER:WP;%s;%s"`, base, w.attribute, w.class)
-		x.note("to write "+w.attribute+", later and by a second account", false, `samba-tool dsacl set --objectdn="%s" --sddl="(OA;CIIO;WP;%s;%s;SID-OF-WRITER)"`, base, id, w.guid)
-	}
 	return nil
 }
 
@@ -271,22 +268,19 @@ const (
 	classComputer = "bf967a86-0de6-11d0-a285-00aa003049e2"
 )
 
-// ownSID is the SID that we are bound as, which heads the token that the root shows.
-func (x *examination) ownSID(ctx context.Context) string {
-	req := ldap.NewSearchRequest("", ldap.ScopeBaseObject, ldap.NeverDerefAliases, 0, 0, false, "(objectClass=*)", []string{"tokenGroups"}, nil)
-	for e, err := range x.s.search(ctx, req, nil) {
-		if err != nil {
-			break
-		}
-		for _, a := range e.Attributes {
-			if len(a.Values) > 0 {
-				if sid, err := sidText([]byte(a.Values[0])); err == nil {
-					return sid
-				}
-			}
-		}
+// ownSID is the SID that we are bound as, which heads the token that the root shows; "" where it can't be read.
+func ownSID(ctx context.Context, s *session) string {
+	root, err := readEntry(ctx, s, "", []string{"tokenGroups"})
+	if err != nil || root == nil {
+		return ""
 	}
-	return "SID-OF-READER"
+	v := newView()
+	v.of(root)
+	sid, err := sidText(v.bytes("tokengroups"))
+	if err != nil {
+		return ""
+	}
+	return sid
 }
 
 // schemaID is the GUID by which rights name an attribute.

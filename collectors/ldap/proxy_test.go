@@ -34,6 +34,8 @@ type proxy struct {
 	entry func(n int64, dn string) fault
 	// change may alter an entry that passes.
 	change func(dn string, attributes *ber.Packet)
+	// write says what to do with a request for a change.
+	write func() fault
 
 	entries, pages, ranges, connections atomic.Int64
 	largestPage                         atomic.Int64
@@ -50,7 +52,25 @@ const (
 	busy            // the search ends with busy
 	strangeID       // the entry answers another request
 	noCookie        // the page ends without its control
+
+	// Of requests for a change.
+	cutAnswered  // it is carried out, and the connection ends instead of the answer
+	hangAnswered // it is carried out, and no answer comes
+	lost         // it is not carried out, and no answer comes
+	pretended    // it is not carried out, and the answer is success
+	denied       // it is not carried out, and the answer is insufficientAccessRights
 )
+
+// asksChange reports whether a request is for a change, and the kind of its answer.
+func asksChange(op *ber.Packet) (answer ber.Tag, ok bool) {
+	switch op.Tag {
+	case ldap.ApplicationModifyRequest:
+		return ldap.ApplicationModifyResponse, true
+	case ldap.ApplicationModifyDNRequest:
+		return ldap.ApplicationModifyDNResponse, true
+	}
+	return 0, false
+}
 
 // newProxy listens on loopback until the test ends.
 func newProxy(t testing.TB, back *dc) *proxy {
@@ -114,18 +134,31 @@ func (p *proxy) serve(front net.Conn, pool *x509.CertPool, stop chan struct{}) {
 		case <-over:
 		}
 	}()
-	var asked sync.Map // message id to the first value that is asked for by range
+	var asked sync.Map // message id to the first value that is asked for by range, or to the fault of a change
 	both.Go(func() { defer end(); p.requests(front, back, &asked) })
 	both.Go(func() { defer end(); p.answers(back, front, &asked, stop) })
 	both.Wait()
 	close(over)
 }
 
-func (p *proxy) requests(from io.Reader, to io.Writer, asked *sync.Map) {
+func (p *proxy) requests(from io.ReadWriter, to io.Writer, asked *sync.Map) {
 	for {
 		m, err := ber.ReadPacket(from)
 		if err != nil {
 			return
+		}
+		if answer, ok := asksChange(m.Children[1]); ok && p.write != nil {
+			id := m.Children[0].Value.(int64)
+			switch what := p.write(); what {
+			case lost:
+				continue
+			case pretended, denied:
+				code := map[fault]int{pretended: 0, denied: ldap.LDAPResultInsufficientAccessRights}[what]
+				from.Write(answered(id, answer, code).Bytes())
+				continue
+			case cutAnswered, hangAnswered:
+				asked.Store(id, what)
+			}
 		}
 		if op := m.Children[1]; op.Tag == ldap.ApplicationSearchRequest {
 			for _, a := range op.Children[7].Children {
@@ -170,6 +203,12 @@ func (p *proxy) answers(from io.Reader, to io.Writer, asked *sync.Map, stop chan
 			return
 		}
 		id, op := m.Children[0].Value.(int64), m.Children[1]
+		if what, ok := asked.Load(id); ok && what == cutAnswered {
+			return
+		} else if ok && what == hangAnswered {
+			<-stop
+			return
+		}
 		switch op.Tag {
 		case ldap.ApplicationSearchResultEntry:
 			dn := op.Children[0].Value.(string)
@@ -228,9 +267,13 @@ func (p *proxy) answers(from io.Reader, to io.Writer, asked *sync.Map, stop chan
 }
 
 func done(id int64, code int) *ber.Packet {
+	return answered(id, ldap.ApplicationSearchResultDone, code)
+}
+
+func answered(id int64, tag ber.Tag, code int) *ber.Packet {
 	m := ber.NewSequence("")
 	m.AppendChild(ber.NewInteger(ber.ClassUniversal, ber.TypePrimitive, ber.TagInteger, id, ""))
-	op := ber.Encode(ber.ClassApplication, ber.TypeConstructed, ldap.ApplicationSearchResultDone, nil, "")
+	op := ber.Encode(ber.ClassApplication, ber.TypeConstructed, tag, nil, "")
 	op.AppendChild(ber.NewInteger(ber.ClassUniversal, ber.TypePrimitive, ber.TagEnumerated, code, ""))
 	op.AppendChild(ber.NewString(ber.ClassUniversal, ber.TypePrimitive, ber.TagOctetString, "", ""))
 	op.AppendChild(ber.NewString(ber.ClassUniversal, ber.TypePrimitive, ber.TagOctetString, "told to", ""))

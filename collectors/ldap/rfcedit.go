@@ -115,6 +115,9 @@ func (r rfcEditor) one(s *session, v *view, mods []modification) ([]step, error)
 // permit implements editor: such servers don't say what one may do, but what can't be done at all is known.
 func (r rfcEditor) permit(context.Context, *session, step) error { return nil }
 
+// spare implements editor: no such server takes rights away by itself.
+func (r rfcEditor) spare(context.Context, *session, step) error { return nil }
+
 func (r rfcEditor) steps(ctx context.Context, s *session, v *view, c access.Change) ([]step, error) {
 	switch c.Action {
 	case access.ActionDisable:

@@ -103,7 +103,7 @@ func (r rfcEditor) rejoin(s *session, v, group *view, named map[string][]string,
 	for _, held := range was {
 		attribute, value, _ := strings.Cut(held, "=")
 		if attribute != "memberuid" { // it may have another DN by now
-			value = v.entry.DN
+			value = v.entry.DN + value[len(withoutUID(value)):]
 		}
 		if len(named[attribute]) == 0 {
 			mods = append(mods, modification{ldap.AddAttribute, attribute, []string{value}})
@@ -221,7 +221,10 @@ func (r rfcEditor) look(ctx context.Context, s *session, v *view, o access.Objec
 	if err != nil {
 		return access.Live{}, err
 	}
-	for _, dn := range v.texts("memberof") {
+	if err := r.findTagged(ctx, s); err != nil {
+		return access.Live{}, err
+	}
+	for _, dn := range append(slices.Clip(v.texts("memberof")), r.tagged...) {
 		if slices.ContainsFunc(groups, func(g *ldap.Entry) bool { return sameDN(g.DN, dn) }) {
 			continue
 		}
@@ -240,6 +243,27 @@ func (r rfcEditor) look(ctx context.Context, s *session, v *view, o access.Objec
 	}
 	live.Keep, err = r.keep(ctx, s, v, groups)
 	return live, err
+}
+
+// findTagged looks once for groups of which a uniqueMember has a bit string after its DN: no filter finds these by the DN.
+func (r rfcEditor) findTagged(ctx context.Context, s *session) error {
+	if r.tagged != nil || !r.given["uniquemember"] {
+		return nil
+	}
+	found, err := r.searchAll(ctx, s, "(uniqueMember=*)", []string{"uniqueMember"})
+	if err != nil {
+		return err
+	}
+	tagged := []string{}
+	for _, e := range found {
+		if slices.ContainsFunc(e.Attributes, func(a *ldap.EntryAttribute) bool {
+			return slices.ContainsFunc(a.Values, func(m string) bool { return withoutUID(m) != m })
+		}) {
+			tagged = append(tagged, e.DN)
+		}
+	}
+	r.tagged = tagged
+	return nil
 }
 
 // groupFilter finds the groups that may name an entry. Login names are compared whatever their case, as the collection does.

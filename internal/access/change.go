@@ -3,6 +3,7 @@ package access
 import (
 	"errors"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -174,7 +175,7 @@ func (c Change) made(l Live) (done, known bool) {
 			return false, false
 		}
 		if c.Action == ActionMove {
-			return len(v) == 1 && v[0] == c.To, true
+			return len(v) == 1 && sameContainer(v[0], c.To), true
 		}
 		return len(v) == 0, true
 	}
@@ -194,6 +195,19 @@ func (c Change) keyDisabled(a *Account) (done, known bool) {
 		}
 	}
 	return true, true
+}
+
+// sameContainer compares names of containers as a person may have written them: whatever the case, and with or without
+// spaces between their parts.
+func sameContainer(a, b string) bool {
+	parts := func(s string) string {
+		fields := strings.Split(s, ",")
+		for i := range fields {
+			fields[i] = strings.TrimSpace(fields[i])
+		}
+		return strings.Join(fields, ",")
+	}
+	return strings.EqualFold(parts(a), parts(b))
 }
 
 func sameTime(a, b *time.Time) bool {

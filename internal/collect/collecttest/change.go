@@ -64,6 +64,11 @@ func changing(t *testing.T, c collect.Changer, ability access.Ability, ch Changi
 	if err := c.May(ctx, ch.Change); err != nil {
 		t.Fatalf("may: %v", err)
 	}
+	undo := ch.Change
+	undo.Undo, undo.Before = true, &before
+	if len(c.Native(ch.Change)) == 0 || ability.Undo && len(c.Native(undo)) == 0 {
+		t.Error("no native command")
+	}
 	for range 2 {
 		if err := c.Apply(ctx, ch.Change); err != nil {
 			t.Fatalf("apply: %v", err)
@@ -87,15 +92,10 @@ func changing(t *testing.T, c collect.Changer, ability access.Ability, ch Changi
 	} else {
 		row[1] = "yes"
 	}
-	if len(c.Native(ch.Change)) == 0 {
-		t.Error("no native command")
-	}
 	if !ability.Undo {
 		row[2], row[3] = "can't be", "-"
 		return row
 	}
-	undo := ch.Change
-	undo.Undo, undo.Before = true, &before
 	for range 2 {
 		if err := c.Apply(ctx, undo); err != nil {
 			t.Fatalf("undo: %v", err)

@@ -1,0 +1,169 @@
+package ldap
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/lapse-audit/lapse/collectors/ldap/ldaptest"
+	"github.com/lapse-audit/lapse/internal/access"
+	"github.com/lapse-audit/lapse/internal/collect"
+	"github.com/lapse-audit/lapse/internal/collect/collecttest"
+)
+
+// shop is a directory in which changes are made.
+const shop = office + `
+dn: ou=leavers,dc=office,dc=example
+objectClass: organizationalUnit
+ou: leavers
+entryUUID: 00000000-0000-4000-8000-0000000000b0
+
+dn: cn=Bob's \2C (wife) \2B \22Co\22 *$HOME,ou=people,dc=office,dc=example
+objectClass: inetOrgPerson
+objectClass: posixAccount
+objectClass: shadowAccount
+cn: Bob's , (wife) + "Co" *$HOME
+sn: Eve
+uid: eve
+uidNumber: 1077
+gidNumber: 1077
+homeDirectory: /home/eve
+description: met at the fair
+manager: uid=ada,ou=people,dc=office,dc=example
+loginShell: /bin/bash
+shadowExpire: 30000
+userPassword: hunter3hunter3
+entryUUID: 00000000-0000-4000-8000-0000000000b1
+
+dn: uid=report,ou=people,dc=office,dc=example
+objectClass: inetOrgPerson
+uid: report
+cn: Report
+sn: Report
+manager: cn=Bob's \2C (wife) \2B \22Co\22 *$HOME,ou=people,dc=office,dc=example
+manager: uid=toor,ou=people,dc=office,dc=example
+entryUUID: 00000000-0000-4000-8000-0000000000b2
+
+dn: cn=sales,ou=groups,dc=office,dc=example
+objectClass: groupOfNames
+cn: sales
+owner: cn=Bob's \2C (wife) \2B \22Co\22 *$HOME,ou=people,dc=office,dc=example
+member: cn=Bob's \2C (wife) \2B \22Co\22 *$HOME,ou=people,dc=office,dc=example
+member: uid=ada,ou=people,dc=office,dc=example
+entryUUID: 00000000-0000-4000-8000-0000000000b3
+
+dn: cn=lonely,ou=groups,dc=office,dc=example
+objectClass: groupOfNames
+cn: lonely
+member: cn=Bob's \2C (wife) \2B \22Co\22 *$HOME,ou=people,dc=office,dc=example
+entryUUID: 00000000-0000-4000-8000-0000000000b4
+
+dn: cn=unique,ou=groups,dc=office,dc=example
+objectClass: groupOfUniqueNames
+cn: unique
+uniqueMember: cn=Bob's \2C (wife) \2B \22Co\22 *$HOME,ou=people,dc=office,dc=example#'0101'B
+uniqueMember: uid=svc,ou=people,dc=office,dc=example
+entryUUID: 00000000-0000-4000-8000-0000000000b5
+
+dn: cn=wheels,ou=groups,dc=office,dc=example
+objectClass: posixGroup
+cn: wheels
+gidNumber: 900
+memberUid: EVE
+memberUid: ada
+entryUUID: 00000000-0000-4000-8000-0000000000b6
+`
+
+const (
+	eveDN    = `cn=Bob's \2C (wife) \2B \22Co\22 *$HOME,ou=people,dc=office,dc=example`
+	eveID    = "00000000-0000-4000-8000-0000000000b1"
+	reportID = "00000000-0000-4000-8000-0000000000b2"
+)
+
+func groupID(last string) string { return "00000000-0000-4000-8000-0000000000" + last }
+
+// shopServer is an OpenLDAP server to make changes in, over TLS.
+type shopServer struct {
+	*slapd
+	ca string
+}
+
+func startShop(t testing.TB, ldif string, c slapdConfig) *shopServer {
+	t.Helper()
+	dir := t.TempDir()
+	ca, key := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	if err := ldaptest.WriteCert(ca, key, "127.0.0.1", "localhost", time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	c.global += fmt.Sprintf("\nTLSCertificateFile %s\nTLSCertificateKeyFile %s\nTLSCACertificateFile %s\n", ca, key, ca)
+	return &shopServer{startSlapdWith(t, ldif, c), ca}
+}
+
+func (s *shopServer) writing() Config {
+	return Config{URL: Texts{s.url}, StartTLS: true, CA: s.ca, Dialect: RFC2307, Base: Texts{s.suffix},
+		Write: &Write{Bind: Bind{DN: s.rootDN(), Password: secretRef}}}
+}
+
+// search is ldapsearch: sorted lines of what it prints.
+func (s *shopServer) search(t testing.TB, base, scope, filter string, attributes ...string) string {
+	t.Helper()
+	args := []string{"-x", "-LLL", "-o", "ldif-wrap=no", "-H", s.url, "-D", s.rootDN(), "-w", password, "-b", base, "-s", scope, filter}
+	out, err := exec.Command("ldapsearch", append(args, attributes...)...).CombinedOutput()
+	if err != nil {
+		return err.Error() + ": " + string(out)
+	}
+	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
+	slices.Sort(lines)
+	return strings.Join(lines, "\n")
+}
+
+// whole is all that the server holds, but for when and by whom it was changed.
+func (s *shopServer) whole(t testing.TB) string {
+	t.Helper()
+	return s.search(t, s.suffix, "sub", "(objectClass=*)", "*", "pwdAccountLockedTime", "pwdEndTime", "entryUUID", "memberOf")
+}
+
+func officeChanges(s *shopServer) []collecttest.Changing {
+	midnight := time.Date(2026, 11, 30, 0, 0, 0, 0, time.UTC)
+	evening := midnight.Add(17 * time.Hour)
+	var out []collecttest.Changing
+	for _, c := range []access.Change{
+		{Action: access.ActionHandover, To: reportID},
+		{Action: access.ActionDisable},
+		{Action: access.ActionResetPassword},
+		{Action: access.ActionExpire, Until: &midnight},
+		{Action: access.ActionExpire, Until: &evening},
+		{Action: access.ActionRevoke, Entitlement: groupID("b3")},
+		{Action: access.ActionRevoke, Entitlement: groupID("b5")},
+		{Action: access.ActionRevoke, Entitlement: groupID("b6")},
+		{Action: access.ActionRevoke, Entitlement: groupID("14"), Object: access.Object{Kind: access.HolderEntitlement, ID: groupID("13")}},
+		{Action: access.ActionClearManager},
+		{Action: access.ActionMove, To: "ou=leavers,dc=office,dc=example"},
+	} {
+		if c.Object.ID == "" {
+			c.Object = account(eveID)
+		}
+		c.Note = note
+		out = append(out, collecttest.Changing{Change: c, Witness: s.whole})
+	}
+	return out
+}
+
+func TestChangesOfOpenLDAP(t *testing.T) {
+	s := startShop(t, shop, overlays)
+	collecttest.Changes(t, "OpenLDAP", changer(t, s.writing()), officeChanges(s))
+}
+
+var (
+	_ context.Context
+	_ tls.Config
+	_ = os.Args
+	_ collect.Collector
+)
