@@ -45,7 +45,10 @@ func (a *App) source(s config.Source) (scan.Source, error) {
 			names = append(names, t.Name)
 			continue
 		}
-		c, err := t.New(s.Decode, collectors.Env{UID: s.UID, Roster: s.Roster, Base: a.Config.Dir, Now: a.Now, Secret: a.secret, Private: a.Config.PrivateDir()})
+		c, err := t.New(s.Decode, a.env(s))
+		if err == nil && s.HasHook() {
+			_, err = collectors.Hook(s.DecodeHook, a.env(s))
+		}
 		if err != nil {
 			return scan.Source{}, a.placed(s, err)
 		}
@@ -53,6 +56,32 @@ func (a *App) source(s config.Source) (scan.Source, error) {
 			EmployeeIDs: s.Links.EmployeeID, Limits: s.Guard, Collector: c}, nil
 	}
 	return scan.Source{}, fmt.Errorf("%s:%d: sources[%s]: unknown type %q: there are %s", a.Config.File, s.Line, s.UID, s.Type, strings.Join(names, ", "))
+}
+
+func (a *App) env(s config.Source) collectors.Env {
+	return collectors.Env{UID: s.UID, Roster: s.Roster, Base: a.Config.Dir, Now: a.Now, Secret: a.secret, Private: a.Config.PrivateDir()}
+}
+
+// Changer returns what changes a source: its command where it has one, else what its type knows. It touches nothing.
+func (a *App) Changer(uid string) (collectors.Changer, error) {
+	for _, s := range a.Config.Sources {
+		if s.UID != uid {
+			continue
+		}
+		src, err := a.source(s)
+		if err != nil {
+			return nil, err
+		}
+		if s.HasHook() {
+			return collectors.Hook(s.DecodeHook, a.env(s))
+		}
+		c, err := collectors.ChangerOf(src.Collector)
+		if err != nil {
+			return nil, fmt.Errorf("sources[%s]: %w", uid, err)
+		}
+		return c, nil
+	}
+	return nil, fmt.Errorf("%s: there is no source %q%s", a.Config.File, uid, a.nearSource(uid))
 }
 
 // secret resolves a reference of a source.
