@@ -56,6 +56,7 @@ type answer struct {
 type statusError struct {
 	status int
 	text   string // from the answer
+	body   []byte
 	rights []string
 }
 
@@ -230,7 +231,7 @@ func (c *client) hop(ctx context.Context, k call, at *url.URL) (a *answer, token
 	case res.StatusCode/100 == 2:
 		return &answer{header: res.Header, body: body, url: at}, token, nil, nil
 	}
-	failed := &statusError{status: res.StatusCode, text: c.excerpt(res.Header, body), rights: k.rights}
+	failed := &statusError{status: res.StatusCode, text: c.excerpt(res.Header, body), body: body, rights: k.rights}
 	limited, err := c.limited(res, body, k.vars)
 	if err != nil {
 		return nil, token, nil, finalError{err}

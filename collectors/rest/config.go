@@ -19,6 +19,8 @@ type Config struct {
 	// Params are what the recipe asks for.
 	Params map[string]any `yaml:"params"`
 	Auth   Credentials    `yaml:"auth"`
+	// Write lets Lapse change the app, as somebody else than who reads. Without it nothing can be changed.
+	Write *Write `yaml:"write"`
 	// Roster says what the dates of people mean; a recipe that gives people needs it.
 	Roster *collect.Calendar `yaml:"roster"`
 	// Share is how much of the app's quota Lapse may use: others need it, too. 50% by default.
@@ -33,6 +35,13 @@ type Config struct {
 	CA string `yaml:"ca"`
 	// Proxy is the proxy's URL, where the environment (HTTPS_PROXY) doesn't say.
 	Proxy string `yaml:"proxy"`
+}
+
+// Write says as whom to change what is read, and what may be changed beyond the usual.
+type Write struct {
+	Auth Credentials `yaml:"auth"`
+	// Delete allows to delete accounts, which can't be undone.
+	Delete bool `yaml:"delete"`
 }
 
 // Credentials are how a source signs in. The recipe says which of them it takes.

@@ -73,6 +73,9 @@ type compiler struct {
 	vars  []string
 	names map[string]bool
 	errs  []error
+
+	looking bool                // within changes.look
+	look    map[string]*Request // those that it may name
 }
 
 // The variables that every expression sees; lookups come after them.
@@ -157,6 +160,7 @@ func (c *compiler) recipe(r *Recipe) {
 	for i, q := range r.Requests {
 		c.request(q, fmt.Sprintf("requests[%d]", i), false)
 	}
+	c.changes(r)
 	for _, signal := range slices.Sorted(maps.Keys(r.Coverage)) {
 		if !slices.Contains(signals, signal) {
 			c.fail(c.line("coverage"), "coverage", "there is no signal %q%s", signal, near(signal, signals))
@@ -195,6 +199,7 @@ func (c *compiler) auth(a *Auth, path string) {
 	only("password", a.Password != "", "basic")
 	only("token_url", a.TokenURL.IsSet(), "oauth2_client", "jwt_bearer", "google")
 	only("scopes", len(a.Scopes) > 0, "oauth2_client", "jwt_bearer", "google")
+	only("write_scopes", len(a.WriteScopes) > 0, "oauth2_client", "jwt_bearer", "google")
 	only("parameters", len(a.Parameters) > 0, "oauth2_client")
 	only("style", a.Style != "", "oauth2_client")
 	only("audience", a.Audience.IsSet(), "jwt_bearer")
@@ -278,8 +283,9 @@ func (c *compiler) request(q *Request, path string, each bool) {
 			}
 		}
 	}
+	c.looks(q, path)
 	if q.Lookup != nil {
-		if each || len(q.plan.mappings) > 0 || len(q.Each) > 0 {
+		if each && !c.looking || len(q.plan.mappings) > 0 || len(q.Each) > 0 {
 			c.fail(at, path+".lookup", "a request that keeps its rows for later stands at the top, and makes no records itself")
 		}
 		if !q.Lookup.Key.IsSet() {
@@ -288,7 +294,7 @@ func (c *compiler) request(q *Request, path string, each bool) {
 		c.compile(path+".lookup.key", &q.Lookup.Key)
 		c.compile(path+".lookup.value", &q.Lookup.Value)
 		c.vars = append(c.vars, "$"+q.Name)
-	} else if len(q.plan.mappings) == 0 && len(q.Each) == 0 {
+	} else if len(q.plan.mappings) == 0 && len(q.Each) == 0 && q.Like == "" && len(q.Keep) == 0 {
 		c.fail(at, path, "makes nothing of its rows: map accounts, grants or another kind, or keep them as a lookup")
 	}
 	for i, child := range q.Each {

@@ -2,6 +2,7 @@ package rest
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"hash/maphash"
@@ -35,6 +36,7 @@ type reading struct {
 	refused map[*Request]error // why an optional request gives nothing
 	once    map[*Request]bool  // requests that were answered
 	gone    map[*Request]int64
+	kept    map[string][]string // what look keeps beside records
 }
 
 // scope is what a request's expressions see.
@@ -64,6 +66,15 @@ const batchSize = 500
 
 // request reads a request at the top.
 func (r *reading) request(ctx context.Context, q *Request) error {
+	v, err := r.gather(ctx, q)
+	if err == nil && q.Lookup != nil {
+		r.lookups = append(slices.Clip(r.lookups), v)
+	}
+	return err
+}
+
+// gather reads a request at the top, and returns what a lookup keeps.
+func (r *reading) gather(ctx context.Context, q *Request) (any, error) {
 	items := []any{nil}
 	if q.Over.IsSet() {
 		items = nil
@@ -71,7 +82,7 @@ func (r *reading) request(ctx context.Context, q *Request) error {
 			items = append(items, v)
 			return nil
 		}); err != nil {
-			return fmt.Errorf("%s: over: %w", q.Name, err)
+			return nil, fmt.Errorf("%s: over: %w", q.Name, err)
 		}
 	}
 	var keep map[string]any
@@ -82,17 +93,10 @@ func (r *reading) request(ctx context.Context, q *Request) error {
 	for _, item := range items {
 		scopes = append(scopes, scope{item: item})
 	}
-	if err := r.each(ctx, q, scopes, keep); err != nil {
-		return err
+	if err := r.each(ctx, q, scopes, keep); err != nil || q.Lookup == nil || r.refused[q] != nil {
+		return nil, err
 	}
-	if q.Lookup != nil {
-		var v any = keep
-		if r.refused[q] != nil {
-			v = nil
-		}
-		r.lookups = append(slices.Clip(r.lookups), v)
-	}
-	return nil
+	return keep, nil
 }
 
 // each reads a request for every scope, some at a time, in order.
@@ -154,7 +158,7 @@ func (r *reading) ended(ctx context.Context, f *feed, err error) error {
 	}
 	var status *statusError
 	switch {
-	case errors.As(err, &status) && slices.Contains(q.Gone, status.status) && !f.begun:
+	case errors.As(err, &status) && !f.begun && (slices.Contains(q.Gone, status.status) || q.goneBy(status, f.vars)):
 		r.once[q] = true
 		r.gone[q]++
 		return nil
@@ -163,6 +167,19 @@ func (r *reading) ended(ctx context.Context, f *feed, err error) error {
 		return nil
 	}
 	return err
+}
+
+// goneBy reports whether an answer says in its body that the object is gone.
+func (q *Request) goneBy(e *statusError, vars []any) bool {
+	if !q.GoneWhen.IsSet() {
+		return false
+	}
+	var doc any
+	if json.Unmarshal(e.body, &doc) != nil {
+		doc = nil
+	}
+	yes, err := q.GoneWhen.truth(map[string]any{"status": e.status, "body": doc}, vars)
+	return err == nil && yes
 }
 
 // refusedBy reports whether an error means that an optional request is not allowed.
@@ -231,6 +248,11 @@ func (r *reading) row(ctx context.Context, f *feed, in row, keep map[string]any)
 	vars[varRow] = in.value
 	if q.Lookup != nil {
 		return r.keep(q, in.value, vars, keep, reject)
+	}
+	if len(q.Keep) > 0 {
+		if err := r.keepRaw(q, in.value, vars); err != nil {
+			return err
+		}
 	}
 	for _, m := range q.plan.mappings {
 		one := func(v any) error {

@@ -44,6 +44,8 @@ type Recipe struct {
 	Coverage map[string]Coverage `yaml:"coverage"`
 	// Where a change has to be made.
 	Authority Authority `yaml:"authority"`
+	// How accounts and grants are changed. A recipe without it is read-only.
+	Changes *Changes `yaml:"changes"`
 }
 
 // Param is something a source gives.
@@ -75,6 +77,8 @@ type Auth struct {
 	TokenURL Template `yaml:"token_url"`
 	// The scopes that a token is asked for.
 	Scopes []string `yaml:"scopes"`
+	// The scopes that a token for changes is asked for, where they are others.
+	WriteScopes []string `yaml:"write_scopes"`
 	// Further parameters of the request for a token.
 	Parameters map[string]Template `yaml:"parameters"`
 	// oauth2_client: where the client's id and secret go: header (the default) or body.
@@ -154,6 +158,15 @@ type Request struct {
 
 	// Requests that are made for each row, several at a time; their rows keep the order.
 	Each []*Request `yaml:"each"`
+
+	// In changes.look: the kind of object that it reads, account (the default) or entitlement.
+	Of access.HolderKind `yaml:"of"`
+	// In changes.look: of {status, body} of an answer that is an error, whether it says that the object is gone.
+	GoneWhen Expr `yaml:"gone_when"`
+	// In changes.look: the request whose mappings are used for its rows, too.
+	Like string `yaml:"like"`
+	// In changes.look: what is kept of a row beside the records, to undo a change: texts, or lists of them.
+	Keep map[string]Expr `yaml:"keep"`
 
 	plan plan
 }

@@ -86,6 +86,9 @@ func New(c Config, o Options) (*Collector, error) {
 	} else if _, recorded := o.Transport.(*Replay); !recorded {
 		errs = append(errs, checkCredentials(k.auth, c.Auth))
 	}
+	if c.Write != nil {
+		errs = append(errs, k.checkWrite(recipe, c.Write))
+	}
 	if c.Proxy != "" {
 		if u, err := url.Parse(c.Proxy); err != nil || u.Host == "" {
 			errs = append(errs, errors.New("proxy: is no address: write http://proxy.example.com:3128"))

@@ -105,14 +105,21 @@ func TestSchemaAgrees(t *testing.T) {
 	}
 }
 
-// comments are the comments on the fields of recipe.go, by type and field.
+// comments are the comments on the fields of recipes, by type and field.
 func comments(t *testing.T) map[string]string {
 	t.Helper()
-	file, err := goparser.ParseFile(token.NewFileSet(), "recipe.go", nil, goparser.ParseComments)
-	if err != nil {
-		t.Fatal(err)
-	}
 	out := map[string]string{}
+	for _, name := range []string{"recipe.go", "change_recipe.go"} {
+		file, err := goparser.ParseFile(token.NewFileSet(), name, nil, goparser.ParseComments)
+		if err != nil {
+			t.Fatal(err)
+		}
+		commentsOf(file, out)
+	}
+	return out
+}
+
+func commentsOf(file *ast.File, out map[string]string) {
 	ast.Inspect(file, func(n ast.Node) bool {
 		spec, ok := n.(*ast.TypeSpec)
 		if !ok {
@@ -127,7 +134,6 @@ func comments(t *testing.T) map[string]string {
 		}
 		return true
 	})
-	return out
 }
 
 type generator struct {
@@ -154,6 +160,7 @@ func (g *generator) object(t reflect.Type) map[string]any {
 var enums = map[string]any{
 	"Recipe.Language": []int{Language}, "Auth.Type": authTypes, "Auth.Style": []string{"header", "body"}, "Request.Method": []string{"GET", "POST"},
 	"Paging.Type": []string{"link", "next", "cursor", "offset", "page", "none"}, "Coverage.Level": []access.Coverage{"full", "partial", "none"},
+	"Step.Method": methods, "Request.Of": []access.HolderKind{access.HolderAccount, access.HolderEntitlement},
 }
 
 func (g *generator) of(t reflect.Type, where string) map[string]any {
@@ -171,6 +178,19 @@ func (g *generator) of(t reflect.Type, where string) map[string]any {
 		g.defs[name] = g.mapping(kind)
 		ref := map[string]any{"$ref": "#/$defs/" + name}
 		return map[string]any{"anyOf": []any{ref, map[string]any{"type": "array", "items": ref}}}
+	case reflect.TypeFor[Actions]():
+		if _, ok := g.defs["action"]; !ok {
+			g.defs["action"] = g.object(reflect.TypeFor[Action]())
+			g.defs["action"].(map[string]any)["required"] = []string{"do"}
+		}
+		ref := map[string]any{"$ref": "#/$defs/action"}
+		return map[string]any{"anyOf": []any{ref, map[string]any{"type": "array", "items": ref}}}
+	case reflect.TypeFor[*Step]():
+		if _, ok := g.defs["step"]; !ok {
+			g.defs["step"] = g.object(reflect.TypeFor[Step]())
+			g.defs["step"].(map[string]any)["required"] = []string{"path"}
+		}
+		return map[string]any{"$ref": "#/$defs/step"}
 	case reflect.TypeFor[*Request]():
 		if _, ok := g.defs["request"]; !ok {
 			g.defs["request"] = true // it holds itself

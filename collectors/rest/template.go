@@ -250,3 +250,62 @@ func (b *Body) fill(v any, vars []any, extra map[string]any) ([]byte, error) {
 	}
 	return json.Marshal(out)
 }
+
+// shown is the text for a person: what has no value yet stays as it is written.
+func (t *Template) shown(vars []any, escape func(string) (string, error)) string {
+	var b strings.Builder
+	for _, p := range t.parts {
+		if p.expr == nil {
+			b.WriteString(p.text)
+			continue
+		}
+		text := "{" + p.expr.text + "}"
+		if out, err := p.expr.one(nil, vars); err == nil && out != nil {
+			if s, ok := asText(out); ok {
+				if s, err = escape(s); err == nil {
+					text = s
+				}
+			}
+		}
+		b.WriteString(text)
+	}
+	return b.String()
+}
+
+// shown is the document for a person.
+func (b *Body) shown(vars []any) string {
+	var walk func(any) any
+	walk = func(in any) any {
+		switch in := in.(type) {
+		case map[string]any:
+			out := map[string]any{}
+			for k, e := range in {
+				out[k] = walk(e)
+			}
+			return out
+		case []any:
+			out := []any{}
+			for _, e := range in {
+				out = append(out, walk(e))
+			}
+			return out
+		case *Template:
+			if len(in.parts) == 1 && in.parts[0].expr != nil {
+				if v, err := in.parts[0].expr.one(nil, vars); err == nil && v != nil {
+					return v
+				}
+			}
+			return in.shown(vars, plain)
+		}
+		return in
+	}
+	var text strings.Builder
+	e := json.NewEncoder(&text)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(walk(b.value)); err != nil { // of values of jq
+		panic(err)
+	}
+	return strings.TrimSuffix(text.String(), "\n")
+}
+
+func escaped(s string) (string, error) { return url.QueryEscape(s), nil }

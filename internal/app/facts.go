@@ -6,41 +6,11 @@ import (
 	"slices"
 	"time"
 
-	"github.com/lapse-audit/lapse/collectors"
 	"github.com/lapse-audit/lapse/internal/access"
-	"github.com/lapse-audit/lapse/internal/collect"
 	"github.com/lapse-audit/lapse/internal/config"
 	"github.com/lapse-audit/lapse/internal/remediate"
 	"github.com/lapse-audit/lapse/internal/store"
 )
-
-// Changer is what carries out changes in a source. It is closed with the App.
-// It may be asked for from several goroutines.
-func (a *App) Changer(uid string) (collect.Changer, error) {
-	a.opening.Lock()
-	defer a.opening.Unlock()
-	if c, ok := a.changers[uid]; ok {
-		return c, nil
-	}
-	i := slices.IndexFunc(a.Config.Sources, func(s config.Source) bool { return s.UID == uid })
-	if i < 0 {
-		return nil, fmt.Errorf("%s has no source %s any more: %w", a.Config.File, uid, access.ErrCannot)
-	}
-	src, err := a.source(a.Config.Sources[i])
-	if err != nil {
-		return nil, err
-	}
-	c, err := collectors.Change(src.Collector)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", uid, err)
-	}
-	if a.changers == nil {
-		a.changers = map[string]collect.Changer{}
-	}
-	a.changers[uid] = c
-	a.closes = append(a.closes, c.Close)
-	return c, nil
-}
 
 // current are the inputs of a run, with the snapshots that were taken since in their place.
 func (a *App) current(ctx context.Context, run store.RunInfo) ([]store.RunInput, error) {

@@ -45,7 +45,10 @@ func (a *App) source(s config.Source) (scan.Source, error) {
 			names = append(names, t.Name)
 			continue
 		}
-		c, err := t.New(s.Decode, collectors.Env{UID: s.UID, Roster: s.Roster, Base: a.Config.Dir, Now: a.Now, Secret: a.secret, Private: a.Config.PrivateDir()})
+		c, err := t.New(s.Decode, a.env(s))
+		if err == nil && s.HasHook() {
+			_, err = collectors.Hook(s.DecodeHook, a.env(s))
+		}
 		if err != nil {
 			return scan.Source{}, a.placed(s, err)
 		}
@@ -53,6 +56,50 @@ func (a *App) source(s config.Source) (scan.Source, error) {
 			EmployeeIDs: s.Links.EmployeeID, Limits: s.Guard, Collector: c}, nil
 	}
 	return scan.Source{}, fmt.Errorf("%s:%d: sources[%s]: unknown type %q: there are %s", a.Config.File, s.Line, s.UID, s.Type, strings.Join(names, ", "))
+}
+
+func (a *App) env(s config.Source) collectors.Env {
+	return collectors.Env{UID: s.UID, Roster: s.Roster, Base: a.Config.Dir, Now: a.Now, Secret: a.secret, Private: a.Config.PrivateDir()}
+}
+
+// Changer is what carries out changes in a source: its command where it has one, else what its type knows. It is closed
+// with the App, and may be asked for from several goroutines. It touches nothing yet.
+func (a *App) Changer(uid string) (collect.Changer, error) {
+	a.opening.Lock()
+	defer a.opening.Unlock()
+	if c, ok := a.changers[uid]; ok {
+		return c, nil
+	}
+	c, err := a.changer(uid)
+	if err != nil {
+		return nil, err
+	}
+	if a.changers == nil {
+		a.changers = map[string]collect.Changer{}
+	}
+	a.changers[uid] = c
+	a.closes = append(a.closes, c.Close)
+	return c, nil
+}
+
+func (a *App) changer(uid string) (collect.Changer, error) {
+	i := slices.IndexFunc(a.Config.Sources, func(s config.Source) bool { return s.UID == uid })
+	if i < 0 {
+		return nil, fmt.Errorf("%s: there is no source %q%s", a.Config.File, uid, a.nearSource(uid))
+	}
+	s := a.Config.Sources[i]
+	src, err := a.source(s)
+	if err != nil {
+		return nil, err
+	}
+	if s.HasHook() {
+		return collectors.Hook(s.DecodeHook, a.env(s))
+	}
+	c, err := collectors.ChangerOf(src.Collector)
+	if err != nil {
+		return nil, fmt.Errorf("sources[%s]: %w", uid, err)
+	}
+	return c, nil
 }
 
 // secret resolves a reference of a source.

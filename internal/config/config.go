@@ -192,6 +192,7 @@ type Source struct {
 	Roster  bool      `yaml:"-"` // the section has a roster key, which the type reads
 	Line    int       `yaml:"-"`
 	section yaml.Node `yaml:"-"`
+	hook    yaml.Node `yaml:"-"` // the key write, where it names a command
 	file    string    `yaml:"-"`
 }
 
@@ -210,6 +211,14 @@ func (s *Source) Decode(v any) error {
 	return strict.Decode(s.file, &s.section, fmt.Sprintf("sources[%s]", s.UID), v)
 }
 
+// HasHook reports whether a command makes the changes in the source, whatever its type.
+func (s *Source) HasHook() bool { return !s.hook.IsZero() }
+
+// DecodeHook reads the section of that command into v, strictly.
+func (s *Source) DecodeHook(v any) error {
+	return strict.Decode(s.file, &s.hook, fmt.Sprintf("sources[%s].write", s.UID), v)
+}
+
 // common are the keys that every source has.
 var common = map[string]bool{"uid": true, "name": true, "type": true, "directory": true, "links": true, "guard": true, "authority": true}
 
@@ -224,6 +233,13 @@ func (s *Source) UnmarshalYAML(n *yaml.Node) error {
 	for i := 0; i < len(n.Content); i += 2 {
 		to := &s.section
 		s.Roster = s.Roster || n.Content[i].Value == "roster"
+		if n.Content[i].Value == "write" && hasKey(n.Content[i+1], "exec") {
+			if s.HasHook() {
+				return fmt.Errorf("key %q stands twice", "write")
+			}
+			s.hook = *n.Content[i+1]
+			continue
+		}
 		if common[n.Content[i].Value] {
 			to = &shared
 		}
@@ -231,6 +247,18 @@ func (s *Source) UnmarshalYAML(n *yaml.Node) error {
 	}
 	s.Line = n.Line
 	return strict.Decode("", &shared, "", (*plain)(s))
+}
+
+func hasKey(n *yaml.Node, key string) bool {
+	if n.Kind == yaml.AliasNode {
+		n = n.Alias
+	}
+	for i := 0; n.Kind == yaml.MappingNode && i < len(n.Content); i += 2 {
+		if n.Content[i].Value == key {
+			return true
+		}
+	}
+	return false
 }
 
 // Size is a number of bytes: 512MiB, 4GiB, 2GB.
