@@ -102,7 +102,7 @@ type entitlement struct {
 
 // access is what the command says of an object that was asked for.
 func (l *live) access(o access.Object) (access.Live, error) {
-	out := access.Live{Keep: l.Keep}
+	out := access.Live{Partial: true, Keep: l.Keep}
 	if out.Keep == nil {
 		out.Keep = map[string][]string{}
 	}

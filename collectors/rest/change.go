@@ -168,7 +168,7 @@ func (c *Changer) look(ctx context.Context, o access.Object) (access.Live, error
 	if !slices.ContainsFunc(changes.Look, func(q *Request) bool { return q.of() == o.Kind }) {
 		return access.Live{}, fmt.Errorf("%w: the recipe doesn't look at an %s by itself", access.ErrCannot, o.Kind)
 	}
-	f := &found{o: o, live: access.Live{At: time.Now().UTC(), Keep: map[string][]string{}}}
+	f := &found{o: o, live: access.Live{At: time.Now().UTC(), Partial: true, Keep: map[string][]string{}}}
 	r := c.reading(cl, f)
 	defer r.wait.Wait()
 	ctx, cancel := context.WithCancel(ctx)

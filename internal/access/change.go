@@ -70,7 +70,9 @@ type Change struct {
 // Live is what a source says of one object at one moment, read for itself and not with the rest of the source. A list
 // that is nil was not read; an empty one is none.
 type Live struct {
-	At           time.Time
+	At time.Time
+	// Partial says that fields of the account which are absent here were not read, and may be what they were.
+	Partial      bool
 	Account      *Account
 	Entitlement  *Entitlement  // of an Object of kind entitlement
 	Grants       []Grant       // that the object holds directly

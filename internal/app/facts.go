@@ -153,10 +153,10 @@ func wanted(steps []remediate.Step) map[string][]string {
 	return out
 }
 
-// freshRosters reads the rosters anew whose snapshots are older than that.
-func (a *App) freshRosters(ctx context.Context, o ScanOptions, inputs []store.RunInput, older time.Duration) error {
+// freshRosters reads the rosters anew: who was rehired an hour ago is not disabled by what HR said last night.
+func (a *App) freshRosters(ctx context.Context, o ScanOptions, inputs []store.RunInput) error {
 	for _, in := range inputs {
-		if in.Roster && a.Now().Sub(asOf(in)) > older {
+		if in.Roster && a.Now().After(in.Taken) {
 			o.Sources = append(o.Sources, in.Source)
 		}
 	}
@@ -165,12 +165,4 @@ func (a *App) freshRosters(ctx context.Context, o ScanOptions, inputs []store.Ru
 	}
 	_, err := a.Collect(ctx, o)
 	return err
-}
-
-// asOf is from when it is what an input says.
-func asOf(in store.RunInput) time.Time {
-	if !in.AsOf.IsZero() && in.AsOf.Before(in.Taken) {
-		return in.AsOf
-	}
-	return in.Taken
 }

@@ -259,7 +259,7 @@ func (a *App) apply(ctx context.Context, decisions *state.State, p remediate.Pla
 		return out, err
 	}
 	if !o.Dry {
-		if err := a.freshRosters(ctx, o.Scan, inputs, time.Hour); err != nil {
+		if err := a.freshRosters(ctx, o.Scan, inputs); err != nil {
 			return out, err
 		}
 		if inputs, err = a.current(ctx, run); err != nil {

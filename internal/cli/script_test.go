@@ -25,6 +25,7 @@ var update = flag.Bool("update", false, "rewrite the expected output in the scri
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
+		"erp":  erp,
 		"mkhr": makeRoster,
 		"lapse": func() {
 			ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)

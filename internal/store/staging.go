@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"fmt"
+	"maps"
+	"reflect"
 	"slices"
 	"time"
 
@@ -43,6 +45,10 @@ func (s *Store) stage(ctx context.Context, base Snapshot, live []access.Live, go
 }
 
 func (s *Store) fillStage(ctx context.Context, w *SnapshotWriter, base Snapshot, live []access.Live, gone []string) error {
+	live, err := s.complete(ctx, base, live)
+	if err != nil {
+		return err
+	}
 	replaced := staging{accounts: slices.Clone(gone), keys: slices.Clone(gone), seats: slices.Clone(gone), holders: slices.Clone(gone)}
 	for _, l := range live {
 		if l.Account == nil {
@@ -66,6 +72,46 @@ func (s *Store) fillStage(ctx context.Context, w *SnapshotWriter, base Snapshot,
 		return err
 	}
 	return s.putStage(ctx, w, base, live)
+}
+
+// complete fills accounts of which a part was read with what the base says of the rest.
+func (s *Store) complete(ctx context.Context, base Snapshot, live []access.Live) ([]access.Live, error) {
+	live = slices.Clone(live)
+	at := map[string]int{}
+	for i, l := range live {
+		if l.Partial && l.Account != nil {
+			at[l.Account.ID] = i
+		}
+	}
+	were, err := s.AccountsByID(ctx, base.Source, base.ID, slices.Collect(maps.Keys(at)))
+	if err != nil {
+		return nil, err
+	}
+	for _, was := range were {
+		l := &live[at[was.ID]]
+		was.Keys = nil // what was not read of them is copied
+		now := over(*l.Account, was)
+		l.Account = &now
+	}
+	return live, nil
+}
+
+// over is an account as it was, with what was read of it since laid over it.
+func over(read, was access.Account) access.Account {
+	attributes := maps.Clone(was.Attributes)
+	if attributes == nil {
+		attributes = read.Attributes
+	} else {
+		maps.Copy(attributes, read.Attributes)
+	}
+	from, to := reflect.ValueOf(read), reflect.ValueOf(&was).Elem()
+	for i := range from.NumField() {
+		if !from.Field(i).IsZero() {
+			to.Field(i).Set(from.Field(i))
+		}
+	}
+	was.Attributes = attributes
+	return was
 }
 
 // staging names what is not copied into a staged snapshot: ids of accounts, by what of them was read anew, and of groups
