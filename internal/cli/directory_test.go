@@ -347,6 +347,7 @@ func TestActiveDirectory(t *testing.T) {
 	d.config(t, "delta", "reader@corp.example", "    incremental: {method: dirsync}\n    guard: {max_coverage_loss: 1}\n")
 	lapse(t, d.dir, "scan", "--config", config, "--at", night(third), "--quiet", "--no-report")
 	differ(t, "third night", d.standing(t, config, night(third)), want)
+	d.offboarded(t, "delta", 22, third.Add(time.Hour))
 }
 
 // domainAdmins walks the members that OpenLDAP's client read, down from Domain Admins.
