@@ -95,11 +95,7 @@ func (a *App) changer(uid string) (collect.Changer, error) {
 	if s.HasHook() {
 		return collectors.Hook(s.DecodeHook, a.env(s))
 	}
-	c, err := collectors.ChangerOf(src.Collector)
-	if err != nil {
-		return nil, fmt.Errorf("sources[%s]: %w", uid, err)
-	}
-	return c, nil
+	return collectors.ChangerOf(src.Collector)
 }
 
 // secret resolves a reference of a source.

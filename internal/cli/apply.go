@@ -62,7 +62,7 @@ func (g *global) told() func(remediate.Outcome) {
 
 func outcomeLine(o remediate.Outcome) string {
 	line := fmt.Sprintf("%3d  %-8s  %s: %s in %s", o.Step.N, o.Status, printable(o.Step.What()), printable(o.Step.Subject), o.Step.Source)
-	if o.Detail != "" {
+	if o.Detail != "" && o.Detail != o.Step.What() {
 		line += " (" + printable(o.Detail) + ")"
 	}
 	return line

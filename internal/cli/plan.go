@@ -137,14 +137,14 @@ func printPlan(w io.Writer, format string, v remediate.PlanView, recorded state.
 		if !s.Undo && s.Manual == "" {
 			what = append(what, "can't be undone")
 		}
-		if !s.NotBefore.IsZero() {
+		if v.Waits(s) {
 			what = append(what, "not before "+v.When(s.NotBefore))
 		}
 		if s.Responsible != "" {
 			what = append(what, s.Responsible+" does it")
 		}
-		if s.Manual != "" {
-			what = append(what, "BY HAND: "+s.Manual)
+		if s.ByHand() != "" {
+			what = append(what, "BY HAND: "+s.ByHand())
 		}
 		var why []string
 		for _, one := range s.Why {

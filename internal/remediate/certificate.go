@@ -101,9 +101,6 @@ func Certify(p Plan, recorded state.Plan, entries []state.ChangeEntry, approvals
 
 func certifyStep(s Step, made, last map[int]state.ChangeEntry, at time.Time) CertifiedLine {
 	line := CertifiedLine{Step: s.N, Subject: s.Subject, What: s.What(), State: lineOpen}
-	if s.Change.Action == task {
-		line.What = s.Manual
-	}
 	e, ok := made[s.N]
 	if !ok {
 		tried, was := last[s.N]

@@ -73,7 +73,7 @@ func (s Step) What() string {
 	verb := map[string]string{
 		"disable": "disable", "end_sessions": "end all sessions", "reset_password": "reset the password", "expire": "let it expire", "revoke": "take away " + s.Target,
 		"reclaim": "reclaim " + s.Target, "disable_key": "disable key " + s.Target, "handover": "hand over what it owns", "clear_manager": "clear the manager",
-		"move": "move to " + s.Target, "delete": "delete", "task": "a task",
+		"move": "move to " + s.Target, "delete": "delete", "task": s.Manual,
 	}[string(s.Change.Action)]
 	if s.Change.Until != nil {
 		verb += " on " + s.Change.Until.UTC().Format("2006-01-02 15:04 MST")
@@ -86,6 +86,17 @@ func (s Step) What() string {
 	}
 	return verb
 }
+
+// ByHand says why a person has to make the change, "" if Lapse does or if it is a task anyway.
+func (s Step) ByHand() string {
+	if s.Change.Action == task {
+		return ""
+	}
+	return s.Manual
+}
+
+// Waits says that a step is not due when the plan is made.
+func (p Plan) Waits(s Step) bool { return s.NotBefore.After(p.Made) }
 
 // Effects says what a step comes to beside the change itself, one text each.
 func (s Step) Effects() []string {
@@ -148,10 +159,10 @@ func (v PlanView) Markdown(w io.Writer) error {
 	b.WriteString("\n| # | source | account | change | why | can be undone |\n| --- | --- | --- | --- | --- | --- |\n")
 	for _, s := range v.Steps {
 		what := append([]string{s.What()}, s.Effects()...)
-		if s.Manual != "" {
-			what = append(what, "by hand: "+s.Manual)
+		if s.ByHand() != "" {
+			what = append(what, "by hand: "+s.ByHand())
 		}
-		if !s.NotBefore.IsZero() {
+		if v.Waits(s) {
 			what = append(what, "not before "+v.When(s.NotBefore))
 		}
 		var why []string
