@@ -14,6 +14,7 @@ import (
 	"github.com/lapse-audit/lapse/internal/access"
 	"github.com/lapse-audit/lapse/internal/collect"
 	"github.com/lapse-audit/lapse/internal/spell"
+	"github.com/lapse-audit/lapse/internal/strict"
 )
 
 // Config is the section of a source of type file in lapse.yaml.
@@ -59,7 +60,7 @@ type Files struct {
 // Table is how the records of one kind are read.
 type Table struct {
 	// Path is one file or several, relative to the folder of lapse.yaml.
-	Path Texts `yaml:"path"`
+	Path strict.Texts `yaml:"path"`
 	// Format is csv, json (an array, or objects one after the other), or jsonl (one object a line); by default what the
 	// file's name ends in.
 	Format string `yaml:"format"`
@@ -71,81 +72,40 @@ type Table struct {
 	Delimiter string `yaml:"delimiter"`
 	// Columns gives the column of each field: a header, or a dotted path in JSON. Several columns of a text are joined
 	// with a blank. Without Columns each field is the column of its own name, whatever its case and separators.
-	Columns map[string]Texts `yaml:"columns"`
+	Columns map[string]strict.Texts `yaml:"columns"`
 	// Constant gives fields that are the same in every row.
 	Constant map[string]string `yaml:"constant"`
 	// Values translates a field: what is wanted, and the texts that stand for it, whatever their case. The empty one is
 	// unknown.
-	Values map[string]map[string]Texts `yaml:"values"`
+	Values map[string]map[string]strict.Texts `yaml:"values"`
 	// Dates are the layouts of dates: Go's, or iso, us, eu, ldap, unix, unix_ms, filetime. By default iso. A map gives the
 	// layouts of single fields, and of all others under "*".
 	Dates Dates `yaml:"dates"`
 	// Never are the texts in a column of dates that stand for never.
-	Never Texts `yaml:"never"`
+	Never strict.Texts `yaml:"never"`
 	// DecimalComma says that 57,00 is a price.
 	DecimalComma bool `yaml:"decimal_comma"`
 	// Where keeps only the rows whose column has one of the texts.
-	Where map[string]Texts `yaml:"where"`
+	Where map[string]strict.Texts `yaml:"where"`
 	// Attributes are columns that are kept as they are: a list, or a map of attribute to column.
-	Attributes Attributes `yaml:"attributes"`
+	Attributes strict.Attributes `yaml:"attributes"`
 	// AllowEmpty says that a file without rows is no mistake.
 	AllowEmpty bool `yaml:"allow_empty"`
 }
 
-// Texts is one text or a list of texts in YAML.
-type Texts []string
-
-// UnmarshalYAML implements yaml.Unmarshaler.
-func (t *Texts) UnmarshalYAML(n *yaml.Node) error {
-	list := []*yaml.Node{n}
-	if n.Kind == yaml.SequenceNode {
-		list = n.Content
-	}
-	*t = nil
-	for _, e := range list {
-		if e.Kind == yaml.AliasNode {
-			e = e.Alias
-		}
-		if e.Kind != yaml.ScalarNode {
-			return fmt.Errorf("line %d, column %d: want a text or a list of texts", e.Line, e.Column)
-		}
-		*t = append(*t, e.Value)
-	}
-	return nil
-}
-
 // Dates are layouts: for all fields, or by field with "*" for the others.
-type Dates map[string]Texts
+type Dates map[string]strict.Texts
 
 // UnmarshalYAML implements yaml.Unmarshaler.
 func (d *Dates) UnmarshalYAML(n *yaml.Node) error {
 	if n.Kind == yaml.MappingNode {
-		return n.Decode((*map[string]Texts)(d))
+		return n.Decode((*map[string]strict.Texts)(d))
 	}
-	var all Texts
+	var all strict.Texts
 	if err := all.UnmarshalYAML(n); err != nil {
 		return err
 	}
 	*d = Dates{"*": all}
-	return nil
-}
-
-// Attributes gives the column of each attribute.
-type Attributes map[string]string
-
-// UnmarshalYAML implements yaml.Unmarshaler.
-func (a *Attributes) UnmarshalYAML(n *yaml.Node) error {
-	if n.Kind == yaml.MappingNode {
-		return n.Decode((*map[string]string)(a))
-	}
-	var names Texts
-	if err := names.UnmarshalYAML(n); err != nil {
-		return err
-	}
-	*a = Attributes{}
-	for _, name := range names {
-		(*a)[name] = name
-	}
 	return nil
 }
 

@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/lapse-audit/lapse/internal/access"
+	"github.com/lapse-audit/lapse/internal/strict"
 )
 
 // FuzzFile reads anything as a file: it must end, in bounded memory, with an error or with records that are valid text.
@@ -31,7 +32,7 @@ func FuzzFile(f *testing.F) {
 		if err := os.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		k, err := New(Config{MaxRecord: 4096, Files: Files{Accounts: &Table{Path: Texts{name}, AllowEmpty: true}}}, Options{Base: dir})
+		k, err := New(Config{MaxRecord: 4096, Files: Files{Accounts: &Table{Path: strict.Texts{name}, AllowEmpty: true}}}, Options{Base: dir})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -127,7 +128,7 @@ func FuzzLineOfJSON(f *testing.F) {
 		if err := os.WriteFile(filepath.Join(dir, "a.json"), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		k, err := New(Config{Files: Files{Accounts: &Table{Path: Texts{"a.json"}}}}, Options{Base: dir})
+		k, err := New(Config{Files: Files{Accounts: &Table{Path: strict.Texts{"a.json"}}}}, Options{Base: dir})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/lapse-audit/lapse/internal/collect"
+	"github.com/lapse-audit/lapse/internal/strict"
 )
 
 // binding is what becomes of the cells of a row.
@@ -77,7 +78,7 @@ func bind[R any](k *Collector, kd kind[R], t *Table) (*binding[R], error) {
 		names := t.Columns[f.name]
 		auto := len(t.Columns) == 0
 		if auto {
-			names = Texts{f.name}
+			names = strict.Texts{f.name}
 		}
 		for _, name := range names {
 			at[f.name] = append(at[f.name], want(column{name: name, auto: auto, list: f.typ == listCell}))
@@ -106,7 +107,7 @@ func bind[R any](k *Collector, kd kind[R], t *Table) (*binding[R], error) {
 	return b, nil
 }
 
-func lowered(texts Texts) map[string]bool {
+func lowered(texts strict.Texts) map[string]bool {
 	out := make(map[string]bool, len(texts))
 	for _, t := range texts {
 		out[strings.ToLower(strings.TrimSpace(t))] = true
