@@ -27,6 +27,10 @@ type Config struct {
 	Files Files  `yaml:"files"`
 	// MaxRecord is the longest row in bytes, 1 MiB by default. A longer one is an error: usually a quote is missing.
 	MaxRecord int `yaml:"max_record"`
+	// MaxUnpacked is how many bytes an archive may unpack to, and MaxRatio how many times its size, so that a small file
+	// can't fill the machine. By default 4 GiB and 200.
+	MaxUnpacked int64 `yaml:"max_unpacked"`
+	MaxRatio    int64 `yaml:"max_ratio"`
 	// Coverage declares signals that can't be measured: owner: full says that an account without an owner has none.
 	Coverage map[string]access.Coverage `yaml:"coverage"`
 }
@@ -59,11 +63,23 @@ type Files struct {
 
 // Table is how the records of one kind are read.
 type Table struct {
-	// Path is one file or several, relative to the folder of lapse.yaml.
+	// Path is one file or several, relative to the folder of lapse.yaml. A file may be packed by gzip (.gz) or zip (.zip).
 	Path strict.Texts `yaml:"path"`
-	// Format is csv, json (an array, or objects one after the other), or jsonl (one object a line); by default what the
-	// file's name ends in.
+	// Take says that each path is a folder or a pattern such as exports/users-*.csv, and which of the files there are
+	// read: newest (by the date in its name, or else by when it was changed) or all of them, as parts of one whole.
+	Take string `yaml:"take"`
+	// Parts is how many files there must be, where that is known: one more or less is an error.
+	Parts int `yaml:"parts"`
+	// Member names the file in a zip archive, or several by a pattern. Without it there must be one.
+	Member string `yaml:"member"`
+	// Format is csv, json (an array, or objects one after the other), jsonl (one object a line), xlsx, or yaml (a list);
+	// by default what the file's name ends in.
 	Format string `yaml:"format"`
+	// Sheet names the sheet of a workbook. Without it there must be one.
+	Sheet string `yaml:"sheet"`
+	// Header is the line of the headings in a CSV file or a sheet, where a title is above them; by default the first that
+	// isn't blank.
+	Header int `yaml:"header"`
 	// Rows is the dotted path to the array in a JSON document.
 	Rows string `yaml:"rows"`
 	// Encoding is auto (the default), utf-8, utf-16le, utf-16be or windows-1252.
@@ -140,8 +156,13 @@ func (c Config) Validate() error {
 	if _, err := collect.LoadZone(c.Zone); err != nil {
 		add("zone: %w", err)
 	}
-	if c.MaxRecord < 0 {
-		add("max_record: %d is less than 0", c.MaxRecord)
+	for _, m := range []struct {
+		name string
+		n    int64
+	}{{"max_record", int64(c.MaxRecord)}, {"max_unpacked", c.MaxUnpacked}, {"max_ratio", c.MaxRatio}} {
+		if m.n < 0 {
+			add("%s: %d is less than 0", m.name, m.n)
+		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Coverage)) {
 		if v := c.Coverage[name]; v != access.CoverageFull && v != access.CoveragePartial && v != access.CoverageNone {
@@ -171,9 +192,22 @@ func (t *Table) validate(s shape) error {
 		add("path: name a file")
 	}
 	for _, path := range t.Path {
-		if _, err := t.format(path); err != nil {
+		pack, inner := packed(path)
+		if pack == zipped || t.Take != "" { // what is in it will tell
+			inner = "x.csv"
+		}
+		if _, err := t.format(inner); err != nil {
 			add("format: %w", err)
 		}
+	}
+	if t.Take != "" && t.Take != Newest && t.Take != All {
+		add("take: %q is neither newest nor all", t.Take)
+	}
+	if t.Parts < 0 {
+		add("parts: %d is less than 0", t.Parts)
+	}
+	if t.Header < 0 {
+		add("header: %d is less than 0", t.Header)
 	}
 	if !slices.Contains([]string{"", "auto", "utf-8", "utf-16le", "utf-16be", "windows-1252"}, t.Encoding) {
 		add("encoding: %q is none of auto, utf-8, utf-16le, utf-16be, windows-1252", t.Encoding)
@@ -251,14 +285,20 @@ func (t *Table) validateValues(name string, s shape) []error {
 	return errs
 }
 
-// format is how a file is to be read: csv, json or jsonl.
+// The formats beside csv, json and jsonl.
+const (
+	xlsx     = "xlsx"
+	yamlList = "yaml"
+)
+
+// format is how a file is to be read.
 func (t *Table) format(path string) (string, error) {
 	switch f := strings.ToLower(t.Format); f {
-	case "csv", "json", "jsonl":
+	case "csv", "json", "jsonl", xlsx, yamlList:
 		return f, nil
 	case "", "auto":
 	default:
-		return "", fmt.Errorf("%q is none of csv, json, jsonl", t.Format)
+		return "", fmt.Errorf("%q is none of csv, json, jsonl, xlsx, yaml", t.Format)
 	}
 	dot := strings.LastIndexByte(path, '.')
 	switch ending := strings.ToLower(path[max(dot, 0):]); ending {
@@ -268,8 +308,14 @@ func (t *Table) format(path string) (string, error) {
 		return "json", nil
 	case ".jsonl", ".ndjson":
 		return "jsonl", nil
+	case ".xlsx", ".xlsm":
+		return xlsx, nil
+	case ".yaml", ".yml":
+		return yamlList, nil
+	case ".xls", ".xlsb", ".ods":
+		return "", fmt.Errorf("%s is not read: save it as .xlsx or as CSV", ending)
 	default:
-		return "", fmt.Errorf("is missing, and %s doesn't tell: write csv, json or jsonl", path)
+		return "", fmt.Errorf("is missing, and %s doesn't tell: write csv, json, jsonl, xlsx or yaml", path)
 	}
 }
 

@@ -64,6 +64,14 @@ func (r *reader) readHeader(ctx context.Context, c *csv.Reader, skip bool) error
 	if skip && err == nil {
 		header, err = c.Read()
 	}
+	for err == nil && r.source.table.Header > 0 {
+		line, _ := c.FieldPos(0)
+		if line >= r.source.table.Header {
+			break
+		}
+		r.text.allow(c.InputOffset(), r.source.max)
+		header, err = c.Read()
+	}
 	var torn *csv.ParseError
 	switch {
 	case err == io.EOF:

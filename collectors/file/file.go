@@ -4,6 +4,7 @@
 package file
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -51,9 +52,9 @@ func New(c Config, o Options) (*Collector, error) {
 	case !o.Roster && c.Files.People != nil:
 		return nil, fmt.Errorf("files.people: %s is not a roster", o.UID)
 	}
-	if c.MaxRecord == 0 {
-		c.MaxRecord = DefaultMaxRecord
-	}
+	c.MaxRecord = cmp.Or(c.MaxRecord, DefaultMaxRecord)
+	c.MaxUnpacked = cmp.Or(c.MaxUnpacked, DefaultMaxUnpacked)
+	c.MaxRatio = cmp.Or(c.MaxRatio, DefaultMaxRatio)
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -84,11 +85,14 @@ func (k *Collector) Collect(ctx context.Context, out collect.Sink) (collect.Prov
 		if err != nil {
 			return
 		}
-		var files []collect.File
+		var files []readFile
 		files, err = k.collect(ctx, kind, t, out)
 		for _, f := range files {
+			if prov.AsOf.IsZero() || f.asOf.Before(prov.AsOf) {
+				prov.AsOf = f.asOf
+			}
 			if i := slices.IndexFunc(prov.Files, func(g collect.File) bool { return g.Name == f.Name }); i < 0 {
-				prov.Files = append(prov.Files, f)
+				prov.Files = append(prov.Files, f.File)
 			} else if err == nil && prov.Files[i].SHA256 != f.SHA256 {
 				err = fmt.Errorf("%s: %w", f.Name, errChanged)
 			}
@@ -97,9 +101,6 @@ func (k *Collector) Collect(ctx context.Context, out collect.Sink) (collect.Prov
 	var names []string
 	for _, f := range prov.Files {
 		names = append(names, f.Name)
-		if prov.AsOf.IsZero() || f.ModTime.Before(prov.AsOf) {
-			prov.AsOf = f.ModTime
-		}
 	}
 	if prov.AsOf.After(k.opt.Now()) { // a clock set back says nothing about when the export was made
 		prov.AsOf = time.Time{}
@@ -112,7 +113,7 @@ func (k *Collector) Collect(ctx context.Context, out collect.Sink) (collect.Prov
 	return prov, err
 }
 
-func (k *Collector) collect(ctx context.Context, kind collect.Kind, t *Table, out collect.Sink) ([]collect.File, error) {
+func (k *Collector) collect(ctx context.Context, kind collect.Kind, t *Table, out collect.Sink) ([]readFile, error) {
 	switch kind {
 	case collect.People:
 		return collectTable(ctx, k, people(k.clock), t, out)

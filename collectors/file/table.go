@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/lapse-audit/lapse/internal/collect"
 	"github.com/lapse-audit/lapse/internal/strict"
@@ -39,8 +40,9 @@ type attribute struct {
 	at   int
 }
 
-// bind says which cells are wanted and what they become.
-func bind[R any](k *Collector, kd kind[R], t *Table) (*binding[R], error) {
+// bind says which cells are wanted and what they become. Sheets give dates as such, whatever the layouts of those that
+// are written as text.
+func bind[R any](k *Collector, kd kind[R], t *Table, sheets bool) (*binding[R], error) {
 	b := &binding[R]{ids: map[string][]int{}}
 	want := func(c column) int {
 		if i := slices.Index(b.columns, c); i >= 0 {
@@ -56,6 +58,9 @@ func bind[R any](k *Collector, kd kind[R], t *Table) (*binding[R], error) {
 			names, ok := t.Dates[f.name]
 			if !ok {
 				names = t.Dates["*"]
+			}
+			if sheets && len(names) > 0 && !slices.Contains(names, "iso") {
+				names = append(slices.Clip(names), "iso")
 			}
 			var err error
 			if p.dates, err = newLayouts(names); err != nil {
@@ -240,11 +245,17 @@ type repeated struct {
 	disagree      bool
 }
 
+// readFile is a file that was read, and the last moment from which its data can be.
+type readFile struct {
+	collect.File
+	asOf time.Time
+}
+
 // collectTable reads all files of one kind.
-func collectTable[R any](ctx context.Context, k *Collector, kd kind[R], t *Table, out collect.Sink) ([]collect.File, error) {
-	b, err := bind(k, kd, t)
+func collectTable[R any](ctx context.Context, k *Collector, kd kind[R], t *Table, out collect.Sink) ([]readFile, error) {
+	parts, err := k.parts(t)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", kd.kind, err)
+		return nil, err
 	}
 	var sources []*source
 	defer func() {
@@ -252,18 +263,22 @@ func collectTable[R any](ctx context.Context, k *Collector, kd kind[R], t *Table
 			s.file.Close()
 		}
 	}()
-	for _, name := range t.Path {
-		s, err := open(name, k.path(name), t, int64(k.config.MaxRecord))
+	for _, p := range parts {
+		s, err := k.open(p, t)
 		if err != nil {
 			return nil, err
 		}
-		sources = append(sources, s)
+		sources = append(sources, s...)
+	}
+	b, err := bind(k, kd, t, slices.ContainsFunc(sources, func(s *source) bool { return s.format == xlsx }))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", kd.kind, err)
 	}
 	repeats, err := b.repeats(ctx, sources)
 	if err != nil {
 		return nil, err
 	}
-	var files []collect.File
+	var files []readFile
 	for _, s := range sources {
 		if s.rows == 0 && !t.AllowEmpty {
 			return files, fmt.Errorf("%s: has no rows: set allow_empty where that can be right", s.name)
@@ -272,7 +287,7 @@ func collectTable[R any](ctx context.Context, k *Collector, kd kind[R], t *Table
 			return files, fmt.Errorf("%s: has no column for %s: it has %s; name the column under files.%s.columns",
 				s.name, missing, strings.Join(s.header, ", "), kd.kind)
 		}
-		files = append(files, collect.File{Name: s.name, SHA256: s.sum, Size: s.size, ModTime: s.mtime.UTC(), Rows: s.rows})
+		files = append(files, readFile{collect.File{Name: s.name, SHA256: s.sum, Size: s.size, ModTime: s.mtime.UTC(), Rows: s.rows}, s.asOf()})
 	}
 	dated := slices.ContainsFunc(sources, func(s *source) bool { return b.gives("effective_from", s.found) })
 	if !dated && slices.ContainsFunc(sources, func(s *source) bool { return b.gives("effective_to", s.found) }) {
