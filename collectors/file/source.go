@@ -122,7 +122,7 @@ var errChanged = errors.New("changed while it was being read: write exports unde
 func (s *source) read(ctx context.Context, columns []column, do func(line int64, cells []string) error, reject func(collect.Rejection) error) error {
 	digest := sha256.New()
 	raw := &counter{r: io.TeeReader(io.NewSectionReader(s.file, 0, s.size), digest)}
-	if s.pack == zipped || s.format == xlsx { // read by places, not from start to end
+	if s.pack == zipped || s.format == xlsx && s.pack == loose { // read by places, not from start to end
 		if _, err := io.Copy(io.Discard, &boundedReader{ctx: ctx, r: raw}); err != nil {
 			return s.failed(ctx, err)
 		}

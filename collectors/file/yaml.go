@@ -122,7 +122,7 @@ func yamlValue(n *yaml.Node, depth int) (any, error) {
 	case depth > 20:
 		return nil, errors.New("is nested too deeply")
 	case n.Kind == yaml.AliasNode:
-		return nil, fmt.Errorf("line %d: an alias is not followed here: write the value", n.Line)
+		return nil, errors.New("an alias is not followed here: write the value")
 	case n.Kind == yaml.ScalarNode && n.Tag == "!!null":
 		return nil, nil
 	case n.Kind == yaml.ScalarNode:
@@ -142,7 +142,7 @@ func yamlValue(n *yaml.Node, depth int) (any, error) {
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key := n.Content[i].Value
 		if _, twice := m[key]; twice {
-			return nil, fmt.Errorf("line %d: the key %q stands already in the same item", n.Content[i].Line, key)
+			return nil, fmt.Errorf("the key %q stands already in the same item", key)
 		}
 		v, err := yamlValue(n.Content[i+1], depth+1)
 		if err != nil {
