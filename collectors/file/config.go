@@ -19,6 +19,13 @@ import (
 
 // Config is the section of a source of type file in lapse.yaml.
 type Config struct {
+	// Template names the mapping of a vendor's export, over which what stands under files is laid. Path and Take are where
+	// its tables are that name no path of their own.
+	Template string       `yaml:"template"`
+	Path     strict.Texts `yaml:"path"`
+	Take     string       `yaml:"take"`
+	// Manual says that people make the exports, and how often: a late one is said in every report.
+	Manual *Manual `yaml:"manual"`
 	// Roster says what the dates of people mean; a source of people needs it.
 	Roster *Roster `yaml:"roster"`
 	// Zone is the zone of dates and times without one, other than a roster's start and end; by default the roster's
@@ -33,6 +40,8 @@ type Config struct {
 	MaxRatio    int64 `yaml:"max_ratio"`
 	// Coverage declares signals that can't be measured: owner: full says that an account without an owner has none.
 	Coverage map[string]access.Coverage `yaml:"coverage"`
+
+	notes []string // of the template
 }
 
 // Roster is the calendar of a roster, and what its history means.
@@ -91,6 +100,9 @@ type Table struct {
 	Columns map[string]strict.Texts `yaml:"columns"`
 	// Constant gives fields that are the same in every row.
 	Constant map[string]string `yaml:"constant"`
+	// Split says that a cell of a field holds several texts, and what parts them: the products of a user, E3+Visio. Each
+	// makes a record of its own.
+	Split map[string]string `yaml:"split"`
 	// Values translates a field: what is wanted, and the texts that stand for it, whatever their case. The empty one is
 	// unknown.
 	Values map[string]map[string]strict.Texts `yaml:"values"`
@@ -107,6 +119,8 @@ type Table struct {
 	Attributes strict.Attributes `yaml:"attributes"`
 	// AllowEmpty says that a file without rows is no mistake.
 	AllowEmpty bool `yaml:"allow_empty"`
+
+	optional map[string]bool // fields whose column a template names: a file may lack it
 }
 
 // Dates are layouts: for all fields, or by field with "*" for the others.
@@ -155,6 +169,11 @@ func (c Config) Validate() error {
 	}
 	if _, err := collect.LoadZone(c.Zone); err != nil {
 		add("zone: %w", err)
+	}
+	if c.Manual != nil {
+		if err := c.Manual.validate(); err != nil {
+			errs = append(errs, within("manual", err))
+		}
 	}
 	for _, m := range []struct {
 		name string
@@ -241,6 +260,17 @@ func (t *Table) validate(s shape) error {
 	}
 	for _, name := range slices.Sorted(maps.Keys(t.Constant)) {
 		field("constant", name)
+	}
+	for _, name := range slices.Sorted(maps.Keys(t.Split)) {
+		field("split", name, textCell)
+		switch {
+		case len(t.Split) > 1:
+			add("split: one field can be split, not %d", len(t.Split))
+		case t.Split[name] == "":
+			add("split: %s: say what parts the texts", name)
+		case len(t.Columns[name]) != 1:
+			add("split: %s: name its one column under columns", name)
+		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(t.Values)) {
 		field("values", name, textCell, flagCell, enumCell)

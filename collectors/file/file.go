@@ -43,6 +43,10 @@ const DefaultMaxRecord = 1 << 20
 
 // New returns a collector, or all faults of its configuration. It opens no file.
 func New(c Config, o Options) (*Collector, error) {
+	c, err := c.templated()
+	if err != nil {
+		return nil, err
+	}
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
@@ -59,7 +63,6 @@ func New(c Config, o Options) (*Collector, error) {
 		o.Now = time.Now
 	}
 	k := &Collector{config: c, opt: o}
-	var err error
 	roster := Roster{}
 	if c.Roster != nil {
 		roster = *c.Roster
@@ -78,7 +81,7 @@ func New(c Config, o Options) (*Collector, error) {
 // Collect implements collect.Collector. Each file is read twice: first to find the rows that disagree about one id, which
 // are all rejected, then to pass on the others.
 func (k *Collector) Collect(ctx context.Context, out collect.Sink) (collect.Provenance, error) {
-	prov := collect.Provenance{Mapping: k.mapping(), Coverage: k.config.Coverage, Identity: "local files"}
+	prov := collect.Provenance{Mapping: k.mapping(), Coverage: k.config.Coverage, Identity: "local files", Notes: slices.Clone(k.config.notes)}
 	var err error
 	k.config.Files.each(func(kind collect.Kind, t *Table) {
 		prov.Reads = append(prov.Reads, string(kind))
@@ -104,6 +107,13 @@ func (k *Collector) Collect(ctx context.Context, out collect.Sink) (collect.Prov
 	}
 	if prov.AsOf.After(k.opt.Now()) { // a clock set back says nothing about when the export was made
 		prov.AsOf = time.Time{}
+	}
+	if m := k.config.Manual; m != nil {
+		prov.Stale = m.stale(prov.AsOf, k.opt.Now())
+		prov.Notes = append(prov.Notes, m.note(prov.AsOf))
+		if err != nil && ctx.Err() == nil && len(prov.Files) == 0 {
+			err = fmt.Errorf("%w (%s)", err, m.note(prov.AsOf))
+		}
 	}
 	prov.Request = strings.Join(names, ", ")
 	prov.Filter = k.filter()

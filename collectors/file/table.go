@@ -22,6 +22,14 @@ type binding[R any] struct {
 	attrs   []attribute
 	key     [][]int          // cells of each field that tells rows apart
 	ids     map[string][]int // cells of each field that no row may lack
+	split   *splitCell
+}
+
+// splitCell is a cell of several texts.
+type splitCell struct {
+	at   int
+	by   string
+	none map[string]bool // texts that stand for nothing
 }
 
 type boundCell[R any] struct {
@@ -81,8 +89,8 @@ func bind[R any](k *Collector, kd kind[R], t *Table, sheets bool) (*binding[R], 
 			continue
 		}
 		names := t.Columns[f.name]
-		auto := len(t.Columns) == 0
-		if auto {
+		auto := len(t.Columns) == 0 || t.optional[f.name]
+		if len(t.Columns) == 0 {
 			names = strict.Texts{f.name}
 		}
 		for _, name := range names {
@@ -91,6 +99,9 @@ func bind[R any](k *Collector, kd kind[R], t *Table, sheets bool) (*binding[R], 
 		if len(names) > 0 {
 			b.cells = append(b.cells, boundCell[R]{parser: p, at: at[f.name]})
 		}
+	}
+	for name, by := range t.Split {
+		b.split = &splitCell{at: at[name][0], by: by, none: lowered(t.Values[name][""])}
 	}
 	for _, name := range kd.key {
 		b.key = append(b.key, at[name])
@@ -152,6 +163,26 @@ func (b *binding[R]) wanted(cells []string) bool {
 		}
 	}
 	return true
+}
+
+// each calls do with the row, or with a row for each text of the cell that is split.
+func (b *binding[R]) each(cells []string, do func(cells []string) error) error {
+	if b.split == nil {
+		return do(cells)
+	}
+	var seen []string
+	row := slices.Clone(cells)
+	for text := range strings.SplitSeq(cells[b.split.at], b.split.by) {
+		if text = strings.TrimSpace(text); text == "" || b.split.none[strings.ToLower(text)] || slices.Contains(seen, text) {
+			continue
+		}
+		seen = append(seen, text)
+		row[b.split.at] = text
+		if err := do(row); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // id is what tells the row apart from others, "" where it has nothing of the kind.
@@ -298,10 +329,7 @@ func collectTable[R any](ctx context.Context, k *Collector, kd kind[R], t *Table
 		reject := func(line int64, column, reason string) error {
 			return out.Reject(collect.Rejection{File: s.name, Line: line, Column: column, Reason: reason})
 		}
-		err := s.read(ctx, b.columns, func(line int64, cells []string) error {
-			if !b.wanted(cells) {
-				return nil
-			}
+		one := func(line int64, cells []string) error {
 			here := place{s.name, line}
 			if len(repeats) > 0 {
 				if r := repeats[b.id(cells)]; r != nil {
@@ -321,6 +349,12 @@ func collectTable[R any](ctx context.Context, k *Collector, kd kind[R], t *Table
 				return reject(line, column, reason)
 			}
 			return put(row, here)
+		}
+		err := s.read(ctx, b.columns, func(line int64, cells []string) error {
+			if !b.wanted(cells) {
+				return nil
+			}
+			return b.each(cells, func(cells []string) error { return one(line, cells) })
 		}, out.Reject)
 		if err != nil {
 			return files, err
@@ -334,9 +368,9 @@ func (b *binding[R]) repeats(ctx context.Context, sources []*source) (map[string
 	index := collect.NewIndex()
 	out := map[string]*repeated{}
 	for _, s := range sources {
-		err := s.read(ctx, b.columns, func(line int64, cells []string) error {
+		one := func(line int64, cells []string) error {
 			id := b.id(cells)
-			if id == "" || !b.wanted(cells) {
+			if id == "" {
 				return nil
 			}
 			content := b.content(cells)
@@ -351,6 +385,12 @@ func (b *binding[R]) repeats(ctx context.Context, sources []*source) (map[string
 			}
 			r.disagree = r.disagree || !was.Same(content)
 			return nil
+		}
+		err := s.read(ctx, b.columns, func(line int64, cells []string) error {
+			if !b.wanted(cells) {
+				return nil
+			}
+			return b.each(cells, func(cells []string) error { return one(line, cells) })
 		}, func(collect.Rejection) error { return nil })
 		if err != nil {
 			return nil, err
