@@ -63,7 +63,7 @@ type InputStatus string
 // The statuses of an input.
 const (
 	Fresh       InputStatus = "fresh"       // read for this run
-	Stale       InputStatus = "stale"       // an older snapshot stands in
+	Stale       InputStatus = "stale"       // read for this run, and older than it may be
 	Quarantined InputStatus = "quarantined" // this run's snapshot was refused; the last good one, if any, stands in
 	Absent      InputStatus = "missing"     // there is no snapshot
 )
@@ -91,6 +91,14 @@ func (in Input) asOf() time.Time {
 		return in.Taken
 	}
 	return in.AsOf
+}
+
+// DataOf is the moment that what was used of the source is from; zero: nothing was used.
+func (in Input) DataOf() time.Time {
+	if in.Status == Stale {
+		return in.asOf()
+	}
+	return in.Taken
 }
 
 // Policy is what the reader needs to know of a rule.

@@ -106,7 +106,7 @@ func (r *Report) inputLine(in Input) string {
 	if in.Taken.IsZero() {
 		line += "no data"
 	} else {
-		line += "data of " + r.when(in.Taken) + " was used"
+		line += "data of " + r.when(in.DataOf()) + " was used"
 	}
 	if len(in.Reasons) > 0 {
 		line += " (" + strings.Join(in.Reasons, "; ") + ")"

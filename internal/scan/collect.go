@@ -225,6 +225,9 @@ func inputs(ctx context.Context, o Options, collected []Collected) ([]store.RunI
 	for _, c := range collected {
 		in := store.RunInput{Source: c.Source.UID, Name: c.Source.Name, Type: c.Source.Type, Roster: c.Source.Roster,
 			Directory: c.Source.Directory, Status: store.InputFresh, Snapshot: c.Snapshot.ID}
+		if stale := c.Result.Provenance.Stale; stale != "" {
+			in.Status, in.Reason, in.StaleNights = store.InputStale, stale, before[c.Source.UID]+1
+		}
 		if !c.Verdict.Accepted {
 			in.Status, in.Reason, in.StaleNights = store.InputQuarantined, c.Verdict.String(), before[c.Source.UID]+1
 			in.Snapshot = 0
