@@ -33,6 +33,9 @@ type Data struct {
 	Exceptions []Exception // active ones, and those that ran out since the run before
 	Changes    []Change    // what else is different from the run before
 
+	Inventory *Inventory // of all apps, nil where there is none
+	Notes     []string   // what is to be known of the run as a whole
+
 	// AssigneeName turns an assignee (a person key or a role) into words; nil knows the roles only.
 	AssigneeName func(assignee string) string
 }

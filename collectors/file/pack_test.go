@@ -194,8 +194,8 @@ func TestParts(t *testing.T) {
 	touch("old.jsonl", now.Add(-48*time.Hour))
 	for _, c := range []struct{ table, want, asOf string }{
 		{"path: 'users-*.csv', take: newest", "24", "2026-11-23T01:00:00Z"},
-		{"path: users-2026-11-22.csv, take: newest", "22", "2026-11-22T23:00:00Z"}, // not later than the day in its name
-		{"path: 'users-*.csv', take: all, parts: 3", "22 23 24", "2026-11-22T23:00:00Z"},
+		{"path: users-2026-11-22.csv, take: newest", "22", "2026-11-22T22:59:59Z"}, // not later than the day in its name
+		{"path: 'users-*.csv', take: all, parts: 3", "22 23 24", "2026-11-22T22:59:59Z"},
 		{"path: 'dump_*.csv', take: newest", "14", "2026-11-23T02:00:00Z"},
 		{"path: '*.jsonl', take: newest", "new", "2026-11-23T02:00:00Z"},
 		{"path: ['users-*.csv', 'dump_*.csv'], take: newest", "24 14", "2026-11-23T01:00:00Z"},
@@ -237,9 +237,9 @@ func TestParts(t *testing.T) {
 
 func TestNamedEnd(t *testing.T) {
 	for name, want := range map[string]string{
-		"users-2026-11-24.csv": "2026-11-25T00:00:00Z", "users_20261124.csv": "2026-11-25T00:00:00Z", "2026_11_24 users.csv": "2026-11-25T00:00:00Z",
-		"a-20261124020304.csv": "2026-11-24T02:03:04Z", "a-2026-11-24T02-03.csv": "2026-11-24T02:03:00Z", "from_2026-11-01_to_2026-11-24.csv": "2026-11-25T00:00:00Z",
-		"users.csv": "", "users-2026-02-30.csv": "", "v20261124x1.csv": "2026-11-25T00:00:00Z", "id-120261124.csv": "", "2026-1124.csv": "", "24-11-2026.csv": "",
+		"users-2026-11-24.csv": "2026-11-24T23:59:59Z", "users_20261124.csv": "2026-11-24T23:59:59Z", "2026_11_24 users.csv": "2026-11-24T23:59:59Z",
+		"a-20261124020304.csv": "2026-11-24T02:03:04Z", "a-2026-11-24T02-03.csv": "2026-11-24T02:03:00Z", "from_2026-11-01_to_2026-11-24.csv": "2026-11-24T23:59:59Z",
+		"users.csv": "", "users-2026-02-30.csv": "", "v20261124x1.csv": "2026-11-24T23:59:59Z", "id-120261124.csv": "", "2026-1124.csv": "", "24-11-2026.csv": "",
 	} {
 		got := ""
 		if end := namedEnd(name, time.UTC); !end.IsZero() {

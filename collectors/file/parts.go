@@ -139,7 +139,7 @@ func newest(pattern string, found []part) ([]part, error) {
 // nameDate is a date in a file's name, with a time where there is one: 2026-11-24, 20261124, 2026-11-24T02-00.
 var nameDate = regexp.MustCompile(`(?:^|\D)((?:19|20)\d\d)([-_.]?)(0[1-9]|1[0-2])([-_.]?)(0[1-9]|[12]\d|3[01])(?:[T _.-]?([01]\d|2[0-3])[-_.:h]?([0-5]\d)(?:[-_.:]?([0-5]\d))?Z?)?(?:\D|$)`)
 
-// namedEnd is the end of the day, or of the second, that a name says the export is of: of the last date in it. It is zero
+// namedEnd is the last second of the day, or the second, that a name says the export is of: of the last date in it. It is zero
 // where the name has none.
 func namedEnd(name string, zone *time.Location) time.Time {
 	all := nameDate.FindAllStringSubmatch(name, -1)
@@ -157,7 +157,7 @@ func namedEnd(name string, zone *time.Location) time.Time {
 	}
 	if m[6] == "" {
 		d.Day++
-		return collect.StartOfDay(d, zone)
+		return collect.StartOfDay(d, zone).Add(-time.Second)
 	}
 	return time.Date(d.Year, d.Month, d.Day, number(6), number(7), number(8), 0, zone).UTC()
 }

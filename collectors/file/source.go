@@ -14,6 +14,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"go.yaml.in/yaml/v3"
 	"golang.org/x/text/encoding/charmap"
 	"golang.org/x/text/encoding/unicode"
 	"golang.org/x/text/transform"
@@ -36,8 +37,9 @@ type source struct {
 	pack   packing
 	member *zip.File
 	book   *book
-	sum    string // of the file as it lies there, at the first reading
-	rows   int64  // of the last reading
+	inline *yaml.Node // a list within another file, in the place of all these
+	sum    string     // of the file as it lies there, at the first reading
+	rows   int64      // of the last reading
 	header []string
 	found  []bool // by wanted column
 }
@@ -120,6 +122,12 @@ var errChanged = errors.New("changed while it was being read: write exports unde
 
 // read calls do with every row in order. Rows that can't be read go to reject.
 func (s *source) read(ctx context.Context, columns []column, do func(line int64, cells []string) error, reject func(collect.Rejection) error) error {
+	if s.inline != nil {
+		r := &reader{source: s, columns: columns, do: do, reject: reject}
+		err := r.yamlRows(ctx, s.inline)
+		s.found, s.header = r.found, r.header
+		return err
+	}
 	digest := sha256.New()
 	raw := &counter{r: io.TeeReader(io.NewSectionReader(s.file, 0, s.size), digest)}
 	if s.pack == zipped || s.format == xlsx && s.pack == loose { // read by places, not from start to end

@@ -282,24 +282,34 @@ type readFile struct {
 	asOf time.Time
 }
 
-// collectTable reads all files of one kind.
+// collectTable reads all files of one kind into records.
 func collectTable[R any](ctx context.Context, k *Collector, kd kind[R], t *Table, out collect.Sink) ([]readFile, error) {
-	parts, err := k.parts(t)
-	if err != nil {
-		return nil, err
-	}
-	var sources []*source
+	return readTable(ctx, k, kd, t, nil, out, func(dated bool) (func(R, place) error, func() error) { return passOn(k, kd, dated, out) })
+}
+
+// readTable reads the sources, or else the files of the table. What becomes of each row, and what after the last, pass
+// tells; out takes those that can't be read.
+func readTable[R any](ctx context.Context, k *Collector, kd kind[R], t *Table, sources []*source, out collect.Sink,
+	pass func(dated bool) (put func(R, place) error, flush func() error)) ([]readFile, error) {
+	var opened []*source
 	defer func() {
-		for _, s := range sources {
+		for _, s := range opened {
 			s.file.Close()
 		}
 	}()
-	for _, p := range parts {
-		s, err := k.open(p, t)
+	if sources == nil {
+		parts, err := k.parts(t)
 		if err != nil {
 			return nil, err
 		}
-		sources = append(sources, s...)
+		for _, p := range parts {
+			s, err := k.open(p, t)
+			if err != nil {
+				return nil, err
+			}
+			opened = append(opened, s...)
+		}
+		sources = opened
 	}
 	b, err := bind(k, kd, t, slices.ContainsFunc(sources, func(s *source) bool { return s.format == xlsx }))
 	if err != nil {
@@ -324,7 +334,7 @@ func collectTable[R any](ctx context.Context, k *Collector, kd kind[R], t *Table
 	if !dated && slices.ContainsFunc(sources, func(s *source) bool { return b.gives("effective_to", s.found) }) {
 		return files, fmt.Errorf("files.%s: effective_to needs effective_from", kd.kind)
 	}
-	put, flush := passOn(k, kd, dated, out)
+	put, flush := pass(dated)
 	for _, s := range sources {
 		reject := func(line int64, column, reason string) error {
 			return out.Reject(collect.Rejection{File: s.name, Line: line, Column: column, Reason: reason})

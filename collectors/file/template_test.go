@@ -105,7 +105,7 @@ func TestManual(t *testing.T) {
 	dir := write(t, map[string]string{"u.csv": "id\n1\n", "u-2026-08-24.csv": "id\n1\n"})
 	for _, c := range []struct{ table, stale, note string }{
 		{"path: u.csv", "", "jo@x.test exports it by hand every 90d; the next one is due on 2027-02-20"},
-		{"path: 'u-*.csv', take: newest", "the export of 2026-08-25 is 90 days old, and jo@x.test makes one every 90d: upload a new one", "jo@x.test exports it by hand every 90d; the next one is due on 2026-11-23"},
+		{"path: 'u-*.csv', take: newest", "the export of 2026-08-24 is 90 days old, and jo@x.test makes one every 90d: upload a new one", "jo@x.test exports it by hand every 90d; the next one is due on 2026-11-22"},
 	} {
 		made := now.Add(-24 * time.Hour)
 		if err := os.Chtimes(dir+"/u.csv", made, made); err != nil {

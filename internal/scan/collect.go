@@ -27,6 +27,7 @@ type Source struct {
 	EmployeeIDs []string
 	Limits      collect.Limits
 	Collector   collect.Collector
+	Contracts   collect.Contracts // of all sources
 }
 
 // Evidence is what is kept with a snapshot about how it was read and judged.
@@ -102,7 +103,11 @@ func collectOne(ctx context.Context, o Options, src Source) (c Collected, err er
 	}()
 
 	var failure error
-	c.Result, failure = collect.Run(ctx, src.Collector, sink{w}, collect.Options{Limits: src.Limits, Now: o.Time})
+	out := src.Contracts.Into(src.UID, sink{w})
+	c.Result, failure = collect.Run(ctx, src.Collector, out, collect.Options{Limits: src.Limits, Now: o.Time})
+	if failure == nil {
+		failure = out.Finish(&c.Result.Provenance)
+	}
 	if failure != nil {
 		if err := fatal(ctx, failure); err != nil {
 			return c, err
