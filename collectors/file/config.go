@@ -117,6 +117,8 @@ type Table struct {
 	Where map[string]strict.Texts `yaml:"where"`
 	// Attributes are columns that are kept as they are: a list, or a map of attribute to column.
 	Attributes strict.Attributes `yaml:"attributes"`
+	// Events says that the rows of usage are those of a log, many of an account, of which the last use counts.
+	Events bool `yaml:"events"`
 	// AllowEmpty says that a file without rows is no mistake.
 	AllowEmpty bool `yaml:"allow_empty"`
 
@@ -218,6 +220,9 @@ func (t *Table) validate(s shape) error {
 		if _, err := t.format(inner); err != nil {
 			add("format: %w", err)
 		}
+	}
+	if t.Events && s.kind != collect.Usages {
+		add("events: goes with usage only")
 	}
 	if t.Take != "" && t.Take != Newest && t.Take != All {
 		add("take: %q is neither newest nor all", t.Take)

@@ -163,7 +163,7 @@ func TestPackedTruncated(t *testing.T) {
 		if _, _, err := gather(t, dir, section); err != nil {
 			t.Fatalf("%s whole: %v", name, err)
 		}
-		for n := 1; n < len(whole); n += max(1, len(whole)/150) {
+		for n := 1; n < len(whole); n += max(1, len(whole)/60) {
 			if err := os.WriteFile(filepath.Join(dir, name), []byte(whole[:n]), 0o600); err != nil {
 				t.Fatal(err)
 			}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/lapse-audit/lapse/internal/access"
 	"github.com/lapse-audit/lapse/internal/collect"
 	"github.com/lapse-audit/lapse/internal/strict"
 )
@@ -284,6 +285,12 @@ type readFile struct {
 
 // collectTable reads all files of one kind into records.
 func collectTable[R any](ctx context.Context, k *Collector, kd kind[R], t *Table, out collect.Sink) ([]readFile, error) {
+	if t.Events {
+		last := newLatest(out)
+		return readTable(ctx, k, kd, t, nil, out, func(bool) (func(R, place) error, func() error) {
+			return func(r R, at place) error { return last.add(any(r).(access.Usage), at) }, last.flush
+		})
+	}
 	return readTable(ctx, k, kd, t, nil, out, func(dated bool) (func(R, place) error, func() error) { return passOn(k, kd, dated, out) })
 }
 
@@ -315,7 +322,7 @@ func readTable[R any](ctx context.Context, k *Collector, kd kind[R], t *Table, s
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", kd.kind, err)
 	}
-	repeats, err := b.repeats(ctx, sources)
+	repeats, err := b.repeats(ctx, sources, t.Events)
 	if err != nil {
 		return nil, err
 	}
@@ -373,14 +380,14 @@ func readTable[R any](ctx context.Context, k *Collector, kd kind[R], t *Table, s
 	return files, flush()
 }
 
-// repeats reads the files for the ids that several rows have.
-func (b *binding[R]) repeats(ctx context.Context, sources []*source) (map[string]*repeated, error) {
+// repeats reads the files for the ids that several rows have; where rows are events, that is no fault.
+func (b *binding[R]) repeats(ctx context.Context, sources []*source, events bool) (map[string]*repeated, error) {
 	index := collect.NewIndex()
 	out := map[string]*repeated{}
 	for _, s := range sources {
 		one := func(line int64, cells []string) error {
 			id := b.id(cells)
-			if id == "" {
+			if id == "" || events {
 				return nil
 			}
 			content := b.content(cells)

@@ -45,7 +45,11 @@ func (a *App) source(s config.Source) (scan.Source, error) {
 			names = append(names, t.Name)
 			continue
 		}
-		c, err := t.New(s.Decode, collectors.Env{UID: s.UID, Roster: s.Roster, Base: a.Config.Dir, Now: a.Now, Secret: a.secret, Private: a.Config.PrivateDir()})
+		env := collectors.Env{UID: s.UID, Roster: s.Roster, Base: a.Config.Dir, Now: a.Now, Secret: a.secret, Private: a.Config.PrivateDir()}
+		c, err := t.New(s.Decode, env)
+		if err == nil && s.Usage.IsSet() {
+			c, err = collectors.WithUsage(c, s.Usage.Decode, env)
+		}
 		if err != nil {
 			return scan.Source{}, a.placed(s, err)
 		}

@@ -184,6 +184,7 @@ type Source struct {
 	Type      string    `yaml:"type"`
 	Directory bool      `yaml:"directory"` // the people's main directory
 	Links     Links     `yaml:"links"`
+	Usage     List      `yaml:"usage"` // a file that says when the accounts were last used, where the source doesn't
 	Limits    yaml.Node `yaml:"guard"`
 
 	Guard   Guard     `yaml:"-"` // Limits laid over the general guard
@@ -229,7 +230,7 @@ func (s *Source) Decode(v any) error {
 }
 
 // common are the keys that every source has.
-var common = map[string]bool{"uid": true, "name": true, "type": true, "directory": true, "links": true, "guard": true}
+var common = map[string]bool{"uid": true, "name": true, "type": true, "directory": true, "links": true, "usage": true, "guard": true}
 
 // UnmarshalYAML parts the common keys from those of the type.
 func (s *Source) UnmarshalYAML(n *yaml.Node) error {
@@ -324,6 +325,7 @@ func Parse(file, dir string, data []byte) (*Config, error) {
 	for i := range c.Sources {
 		src := &c.Sources[i]
 		src.file, src.Guard = file, c.Guard
+		src.Usage.file, src.Usage.path = file, fmt.Sprintf("sources[%s].usage", src.UID)
 		if !src.Limits.IsZero() {
 			errs = append(errs, strict.Decode(file, &src.Limits, fmt.Sprintf("sources[%s].guard", src.UID), &src.Guard))
 			if err := src.Guard.Validate(); err != nil {
