@@ -24,18 +24,18 @@ type List struct {
 
 // UnmarshalYAML takes the items, a path, or a Table.
 func (l *List) UnmarshalYAML(n *yaml.Node) error {
-	switch {
-	case n.Kind == yaml.ScalarNode:
+	switch n.Kind {
+	case yaml.ScalarNode:
 		l.Path = strict.Texts{n.Value}
 		return nil
-	case n.Kind == yaml.SequenceNode:
+	case yaml.SequenceNode:
 		l.inline = n
 		return nil
 	}
 	return strict.Decode("", n, "", &l.Table)
 }
 
-// Contract is a row of a list of contracts.
+// contractRow is a row of a list of contracts.
 type contractRow struct {
 	collect.Contract
 	cost, per string
@@ -157,7 +157,7 @@ func readList[R any](ctx context.Context, l List, o Options, kd kind[R], take fu
 	}
 	var sources []*source
 	if l.inline != nil {
-		l.Table.AllowEmpty = true
+		l.AllowEmpty = true
 		sources = []*source{{name: o.UID, format: yamlList, table: &l.Table, inline: l.inline}}
 	}
 	read, err := readTable(ctx, k, kd, &l.Table, sources, out, put)

@@ -2,6 +2,7 @@ package file
 
 import (
 	"embed"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -59,8 +60,8 @@ func LoadTemplate(name string) (Template, error) {
 // told by one line. A column that the template names and the file lacks is left out, unless the records need it.
 func (c Config) templated() (Config, error) {
 	if c.Template == "" {
-		if len(c.Path) > 0 {
-			return c, fmt.Errorf("path: goes with a template; name the file of each table under files")
+		if len(c.Path) > 0 || c.Take != "" {
+			return c, errors.New("path, take: go with a template; name the file of each table under files")
 		}
 		return c, nil
 	}

@@ -85,7 +85,8 @@ files: {accounts: {columns: {email: Mail, enabled: Status, created_at: []}, valu
 	for _, c := range []struct{ section, want string }{
 		{"template: microsft365\npath: u.csv", `template: there is no "microsft365": did you mean "microsoft365"?`},
 		{"template: zoom", "files.accounts.path: name a file\nfiles.seats.path: name a file"},
-		{"path: u.csv\nfiles: {accounts: {path: u.csv}}", "path: goes with a template; name the file of each table under files"},
+		{"path: u.csv\nfiles: {accounts: {path: u.csv}}", "path, take: go with a template; name the file of each table under files"},
+		{"take: all\nfiles: {accounts: {path: u.csv}}", "path, take: go with a template; name the file of each table under files"},
 		{"files: {seats: {path: u.csv, columns: {account_id: A, sku: B}, split: {sku: ''}}}", "files.seats.split: sku: say what parts the texts"},
 		{"files: {seats: {path: u.csv, split: {sku: ';'}}}", "files.seats.split: sku: name its one column under columns"},
 		{"files: {accounts: {path: u.csv, columns: {id: A, enabled: B}, split: {enabled: ';'}}}", "files.accounts.split: enabled is true or false"},
