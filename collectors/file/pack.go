@@ -38,7 +38,7 @@ type limits struct {
 }
 
 // ratioFrom is from where on the ratio is looked at: small files of blanks are harmless.
-const ratioFrom = 16 << 20
+const ratioFrom = 4 << 20
 
 // DefaultMaxUnpacked and DefaultMaxRatio hold where the configuration gives none. Exports of people pack to a tenth or a
 // fortieth.
