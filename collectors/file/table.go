@@ -35,9 +35,13 @@ type readFile struct {
 func collectTable[R any](ctx context.Context, k *Collector, kd kind[R], t *Table, out collect.Sink) ([]readFile, error) {
 	if t.Events {
 		last := newLatest(out)
-		return readTable(ctx, k, kd, t, nil, out, func(bool) (func(R, place) error, func() error) {
+		files, err := readTable(ctx, k, kd, t, nil, out, func(bool) (func(R, place) error, func() error) {
 			return func(r R, at place) error { return last.add(any(r).(access.Usage), at) }, last.flush
 		})
+		for i := range files { // a log goes on in its next file: it is as new as the newest
+			files[i].asOf = slices.MaxFunc(files, func(a, b readFile) int { return a.asOf.Compare(b.asOf) }).asOf
+		}
+		return files, err
 	}
 	return readTable(ctx, k, kd, t, nil, out, func(dated bool) (func(R, place) error, func() error) { return passOn(k, kd, dated, out) })
 }

@@ -30,6 +30,15 @@ func TestEvents(t *testing.T) {
 	if prov.Files[0].Rows != 7 {
 		t.Errorf("%d rows", prov.Files[0].Rows)
 	}
+	parts := write(t, map[string]string{"log-2026-09-01.csv": "account_id,last_used_at\n1,2026-09-01\n", "log-2026-10-01.csv": "account_id,last_used_at\n1,2026-10-01\n"})
+	out, prov, err = gather(t, parts, "files: {usage: {path: 'log-*.csv', take: all, events: true}}")
+	if err != nil {
+		t.Fatal(err)
+	}
+	same(t, out.records, []access.Record{access.Usage{AccountID: "1", LastUsedAt: at("2026-10-01T00:00:00Z")}})
+	if prov.AsOf.Format(time.DateOnly) != "2026-10-01" {
+		t.Errorf("a log in two files is as of %s", prov.AsOf)
+	}
 	if err := parse(t, "files: {accounts: {path: a.csv, events: true}}").Validate(); err == nil || err.Error() != "files.accounts.events: goes with usage only" {
 		t.Errorf("events of accounts: %v", err)
 	}

@@ -121,22 +121,25 @@ func hasFold(list []string, s string) bool {
 	return false
 }
 
-// reportLists adds to the report what the lists say of the run.
+// reportLists adds to the report what the lists say of the run. A list that can't be read by now is told of, and keeps
+// nobody from the report of a run that is over.
 func (a *App) reportLists(ctx context.Context, data *reports.Data) error {
 	inputs, err := a.store.Inputs(ctx, data.Run.ID)
 	if err != nil {
 		return err
 	}
-	contracts, err := a.Contracts(ctx)
-	if err != nil {
+	contracts, unread := a.Contracts(ctx)
+	if unread != nil {
+		data.Notes = append(data.Notes, unread.Error())
+	} else if data.Notes, err = a.idle(ctx, contracts, inputs); err != nil {
 		return err
 	}
-	if data.Notes, err = a.idle(ctx, contracts, inputs); err != nil {
-		return err
+	apps, unread := a.Inventory(ctx)
+	if unread != nil {
+		data.Notes = append(data.Notes, unread.Error())
 	}
-	apps, err := a.Inventory(ctx)
-	if err != nil || apps == nil {
-		return err
+	if unread != nil || apps == nil {
+		return ctx.Err()
 	}
 	data.Inventory = &reports.Inventory{}
 	for _, app := range apps {
