@@ -172,6 +172,13 @@ func (r *reader) delimiter() (comma rune, skip bool, err error) {
 	if len(first) == 5 && bytes.EqualFold(first[:4], []byte("sep=")) {
 		comma, skip = rune(first[4]), true
 	}
+	if n := r.source.table.Header; n > 1 { // a title has other characters than the headings
+		rest := head
+		for range n - 1 {
+			_, rest, _ = bytes.Cut(rest, []byte("\n"))
+		}
+		first, _, _ = bytes.Cut(rest, []byte("\n"))
+	}
 	switch d := r.source.table.Delimiter; d {
 	case "", "auto":
 		if skip {

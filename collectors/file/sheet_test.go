@@ -181,6 +181,24 @@ func TestMergedHeadings(t *testing.T) {
 	}
 }
 
+// A CSV file may have a title above its headings, too.
+func TestHeaderLine(t *testing.T) {
+	for text, want := range map[string]string{
+		"Users, all of them\n\nid;name\n1;Ada\n2;Bob\n": "1 2",
+		"sep=;\nUsers, all of them\nid;name\n1;A, B\n":  "1",
+		"\"Users\nof 2026\"\nid;name\n1;Ada\n":          "1", // the title's quotes hold a line
+	} {
+		out, _, err := gather(t, write(t, map[string]string{"a.csv": text}), "files: {accounts: {path: a.csv, header: 3}}")
+		if err != nil || ids(out) != want {
+			t.Errorf("%q: %q, %v", text, ids(out), err)
+		}
+	}
+	_, _, err := gather(t, write(t, map[string]string{"a.csv": "id\n1\n"}), "files: {accounts: {path: a.csv, header: 9}}")
+	if err == nil || err.Error() != "a.csv: is empty, without even a header" {
+		t.Errorf("header below the last line: %v", err)
+	}
+}
+
 func TestNumbers(t *testing.T) {
 	b := &book{styles: []style{{}, {date: true}, {zeros: 5}}}
 	for _, c := range []struct {
