@@ -25,7 +25,7 @@ type book struct {
 	limits limits
 	files  map[string]*zip.File
 	sheet  *zip.File
-	shared []string
+	shared texts
 	styles []style
 	y1904  bool // days count from 1904, as old Macs did
 }
@@ -173,7 +173,6 @@ func quoteAll(names []string) string {
 
 // readShared reads the texts that cells refer to by their number.
 func (b *book) readShared(ctx context.Context, name string) error {
-	size := 0
 	return b.parse(ctx, name, func(d *elements) error {
 		var text strings.Builder
 		inside, phonetic := false, false
@@ -192,17 +191,40 @@ func (b *book) readShared(ctx context.Context, name string) error {
 				case "rPh":
 					phonetic = false
 				case "si":
-					s := unescape(text.String())
+					b.shared.add(unescape(text.String()))
 					text.Reset()
-					if size += len(s) + 16; size > maxShared {
+					if b.shared.size() > maxShared {
 						return fmt.Errorf("the workbook's texts take more than %d bytes: save the sheet as CSV", maxShared)
 					}
-					b.shared = append(b.shared, s)
 				}
 			}
 			return nil
 		})
 	})
+}
+
+// texts are many short texts in one piece of memory: each on its own would take three times as much.
+type texts struct {
+	all  []byte
+	ends []uint32
+}
+
+func (t *texts) add(s string) {
+	t.all = append(t.all, s...)
+	t.ends = append(t.ends, uint32(len(t.all))) // maxShared is less
+}
+
+func (t *texts) size() int { return len(t.all) + 4*len(t.ends) }
+
+func (t *texts) at(i int) (string, bool) {
+	if i < 0 || i >= len(t.ends) {
+		return "", false
+	}
+	begin := uint32(0)
+	if i > 0 {
+		begin = t.ends[i-1]
+	}
+	return string(t.all[begin:t.ends[i]]), true
 }
 
 // escaped is how a character that XML can't hold is written: ECMA-376 part 1, 22.9.2.19 (ST_Xstring).
@@ -293,8 +315,11 @@ func (b *book) parseFile(ctx context.Context, f *zip.File, max int64, do func(*e
 	d.Decoder = xml.NewDecoder(bufio.NewReaderSize(d.inner, bufferSize))
 	if err := do(d); err != nil {
 		var bad *xml.SyntaxError
-		if errors.As(err, &bad) {
+		switch {
+		case errors.As(err, &bad):
 			return fmt.Errorf("%s: the workbook is damaged: %w", quoteName(f.Name), err)
+		case d.short && errors.Is(err, errTooLong):
+			return fmt.Errorf("%s: a text is longer than %d bytes", quoteName(f.Name), max)
 		}
 		return err
 	}

@@ -16,10 +16,11 @@ func (b *book) value(c sheetCell) (text, reason string) {
 	switch c.kind {
 	case "s":
 		i, err := strconv.Atoi(strings.TrimSpace(c.text))
-		if err != nil || i < 0 || i >= len(b.shared) {
+		text, ok := b.shared.at(i)
+		if err != nil || !ok {
 			return "", "refers to a text that the workbook doesn't hold"
 		}
-		return b.shared[i], ""
+		return text, ""
 	case "inlineStr", "str":
 		return unescape(c.text), ""
 	case "b":

@@ -230,6 +230,9 @@ func (r *reader) sheetHeader(ctx context.Context, b *book, n int64, cells []shee
 	}
 	if r.source.header == nil && (slices.Contains(names, "") || r.source.table.Header > 1) {
 		merged, err := b.mergedNames(ctx, n, r.source.max)
+		if errors.Is(err, errTooLong) {
+			return nil, err
+		}
 		if err != nil {
 			return nil, r.source.failed(ctx, err)
 		}

@@ -148,6 +148,7 @@ func TestSheetFaults(t *testing.T) {
 		{"binary workbook", bookOf(t, good, "_rels/.rels", rels("xl/workbook.bin", "officeDocument")), "a.xlsx: is a binary workbook (.xlsb): save it as .xlsx"},
 		{"old or encrypted workbook", oldBook + strings.Repeat("x", 600), "a.xlsx: is encrypted with a password, or an old .xls: save it as .xlsx without one"},
 		{"CSV", "id\n1\n", "a.xlsx: no workbook: is no zip archive, or its end is missing: it was cut off"},
+		{"long row above merged headings", bookOf(t, inline([]string{"id", "<c/>"}, []string{strings.Repeat("x", 3e5)})), "a.xlsx: line 2: a row is longer than 1000 bytes (max_record)"},
 		{"long row", bookOf(t, inline([]string{"id"}, []string{strings.Repeat("x", 3e5)})), "a.xlsx: line 2: a row is longer than 1000 bytes (max_record)"},
 	} {
 		out, _, err := gather(t, write(t, map[string]string{"a.xlsx": c.text}), "max_record: 1000\nfiles: {accounts: {path: a.xlsx}}")
@@ -157,6 +158,10 @@ func TestSheetFaults(t *testing.T) {
 		if len(out.records) > 0 {
 			t.Errorf("%s: %d records of a broken file were passed on", c.what, len(out.records))
 		}
+	}
+	long := bookOf(t, good, "xl/sharedStrings.xml", "<sst><si><t>"+strings.Repeat("long ", 4<<20)+"</t></si></sst>")
+	if _, _, err := gather(t, write(t, map[string]string{"a.xlsx": long}), "max_ratio: 5000\nfiles: {accounts: {path: a.xlsx}}"); err == nil || err.Error() != "a.xlsx: xl/sharedStrings.xml: a text is longer than 16777216 bytes" {
+		t.Errorf("a text of 20 MB: %v", err)
 	}
 	bomb := bookOf(t, good, "xl/sharedStrings.xml", "<sst><si><t>"+strings.Repeat("<si/>", 1<<20)+"</t></si></sst>")
 	if _, _, err := gather(t, write(t, map[string]string{"a.xlsx": bomb}), "files: {accounts: {path: a.xlsx}}"); err == nil || !strings.Contains(err.Error(), "max_ratio") {
