@@ -43,6 +43,31 @@ func All() []Type {
 	}
 }
 
+// List is a list that people keep by hand, in lapse.yaml or in a file beside it.
+type List = file.List
+
+// App is an app of the company, connected or not.
+type App = file.App
+
+// WithUsage adds to a source a file that says when its accounts were last used. decode reads the section of the file.
+func WithUsage(source collect.Collector, decode func(any) error, env Env) (collect.Collector, error) {
+	var b file.Beside
+	if err := decode(&b); err != nil {
+		return nil, err
+	}
+	return file.WithUsage(source, b, file.Options{Base: env.Base, Now: env.Now, UID: env.UID})
+}
+
+// ReadContracts reads what licenses cost. Places in lapse.yaml itself are named by env.UID.
+func ReadContracts(ctx context.Context, l List, env Env) (collect.Contracts, error) {
+	return file.ReadContracts(ctx, l, file.Options{Base: env.Base, Now: env.Now, UID: env.UID})
+}
+
+// ReadApps reads the inventory of apps. Places in lapse.yaml itself are named by env.UID.
+func ReadApps(ctx context.Context, l List, env Env) ([]App, error) {
+	return file.ReadApps(ctx, l, file.Options{Base: env.Base, Now: env.Now, UID: env.UID})
+}
+
 func newFile(decode func(any) error, env Env) (collect.Collector, error) {
 	var c file.Config
 	if err := decode(&c); err != nil {

@@ -33,6 +33,9 @@ type Data struct {
 	Exceptions []Exception // active ones, and those that ran out since the run before
 	Changes    []Change    // what else is different from the run before
 
+	Inventory *Inventory // of all apps, nil where there is none
+	Notes     []string   // what is to be known of the run as a whole
+
 	// AssigneeName turns an assignee (a person key or a role) into words; nil knows the roles only.
 	AssigneeName func(assignee string) string
 }
@@ -63,7 +66,7 @@ type InputStatus string
 // The statuses of an input.
 const (
 	Fresh       InputStatus = "fresh"       // read for this run
-	Stale       InputStatus = "stale"       // an older snapshot stands in
+	Stale       InputStatus = "stale"       // read for this run, and older than it may be
 	Quarantined InputStatus = "quarantined" // this run's snapshot was refused; the last good one, if any, stands in
 	Absent      InputStatus = "missing"     // there is no snapshot
 )
@@ -91,6 +94,14 @@ func (in Input) asOf() time.Time {
 		return in.Taken
 	}
 	return in.AsOf
+}
+
+// DataOf is the moment that what was used of the source is from; zero: nothing was used.
+func (in Input) DataOf() time.Time {
+	if in.Status == Stale {
+		return in.asOf()
+	}
+	return in.Taken
 }
 
 // Policy is what the reader needs to know of a rule.

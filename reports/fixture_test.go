@@ -155,6 +155,14 @@ func company(scale int) Data {
 		return cmp.Or(map[string]string{"security": "Security team", "hr:1000": "Ada Berg", "hr:1001": "Tom Ruiz", "hr:1002": "Noor Aziz", "hr:1003": "Li Wei"}[a], a)
 	}
 	d.Inputs = inputs()
+	yes, no := true, false
+	d.Inventory = &Inventory{Apps: []App{
+		{Name: "Workday", Source: "hr", Owner: "Tom Ruiz", PersonalData: &yes, Criticality: "high"}, {Name: "Active Directory", Source: "corp-ad"},
+		{Name: "Salesforce", Source: "salesforce"}, {Name: "GitHub", Source: "github"}, {Name: "Jira", Source: "jira"},
+		{Name: "Canteen", PersonalData: &no, Criticality: "low", Why: "no export"}, {Name: "Figma"},
+		{Name: "Payroll <of> the \u202eyear", Owner: "Noor Aziz", PersonalData: &yes, Criticality: "critical", Why: "runs at the tax adviser's"},
+	}}
+	d.Notes = []string{`contracts.csv line 7: nobody is known to hold a seat of "PR0" in github, so the contract says nothing: did you mean "PRO"?`}
 	for i, p := range pack {
 		if !p.Enabled {
 			continue
@@ -195,7 +203,7 @@ func inputs() []Input {
 			Provenance: collect.Provenance{Request: "people.csv", Mapping: "c0ffee", Reads: []string{"people"}, Files: []collect.File{{Name: "people.csv", SHA256: sha, Size: 482113, ModTime: night.Add(-8 * time.Hour), Rows: 2043}}},
 			Rejected:   2, Rejections: []collect.Rejection{{File: "people.csv", Line: 418, Column: "End Date", Reason: `"31/02/2026" is no date: want DD/MM/YYYY`}, {File: "people.csv", Line: 1203, Column: "Employee ID", Reason: "empty"}}},
 		{UID: "corp-ad", Name: "Corp AD", Type: "file", Status: Fresh, Taken: night, Records: map[string]uint64{"accounts": 2311, "entitlements": 188, "grants": 9120}, Coverage: full,
-			Provenance: collect.Provenance{Request: "ad-accounts.csv, ad-groups.csv", Identity: "svc-lapse", Reads: []string{"accounts", "entitlements", "grants"}, Files: []collect.File{{Name: "ad-accounts.csv", SHA256: sha, Size: 1482113, ModTime: night, Rows: 2311}}}},
+			Provenance: collect.Provenance{Request: "ad-accounts.csv, ad-groups.csv", Identity: "svc-lapse", Reads: []string{"accounts", "entitlements", "grants"}, Notes: []string{"Li Wei exports it by hand every 90d; the next one is due on 2026-12-01"}, Files: []collect.File{{Name: "ad-accounts.csv", SHA256: sha, Size: 1482113, ModTime: night, Rows: 2311}}}},
 		{UID: "salesforce", Name: "Salesforce", Type: "file", Status: Quarantined, Taken: daysAgo(2), Reasons: []string{"611 accounts where at least 1,079 were expected (highest of the last 7: 1,199)"}, Records: map[string]uint64{"accounts": 1199}, Coverage: full},
 		{UID: "github", Name: "GitHub", Type: "file", Status: Fresh, Taken: night, Records: map[string]uint64{"accounts": 740, "seats": 700}, Coverage: full},
 		{UID: "jira", Name: "Jira Cloud", Type: "file", Status: Stale, Taken: daysAgo(1), Reasons: []string{"open jira.csv: no such file"}, Records: map[string]uint64{"accounts": 1508}, Coverage: full},

@@ -87,6 +87,7 @@ func (r *Report) functions() template.FuncMap {
 		"excepted":  func(t finding.Tally) int { return r.excepted[[2]string{t.Policy, t.Source}] },
 		"why":       r.whyNot,
 		"worded":    Change.words,
+		"personal":  func(a App) string { return [...]string{"no", "not known", "yes"}[truth(a.PersonalData)+1] },
 		"records":   records,
 		"signals":   signals,
 		"chart":     func(title string, c barChart) any { return map[string]any{"Title": title, "Chart": c} },

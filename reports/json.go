@@ -29,6 +29,8 @@ type jsonHead struct {
 	Tallies      []jsonTally     `json:"tallies"`
 	Exceptions   []jsonException `json:"exceptions"`
 	Changes      []jsonChange    `json:"changes"`
+	Inventory    *jsonInventory  `json:"inventory,omitempty"` // absent: none is given, and what is not connected is not known
+	Notes        []string        `json:"notes,omitempty"`
 	FindingCount int             `json:"finding_count"` // of any status
 }
 
@@ -170,6 +172,23 @@ type jsonChange struct {
 	Count uint64 `json:"count"`
 }
 
+// jsonInventory is every app of the company. An app without a source is not connected; unlisted are the sources that no
+// app names.
+type jsonInventory struct {
+	Apps         []jsonApp `json:"apps"`
+	NotConnected int       `json:"not_connected"`
+	Unlisted     []string  `json:"unlisted_sources"`
+}
+
+type jsonApp struct {
+	Name         string `json:"name"`
+	Source       string `json:"source,omitempty"`
+	Owner        string `json:"owner,omitempty"`
+	Why          string `json:"why_not_connected,omitempty"`
+	PersonalData *bool  `json:"personal_data,omitempty"`
+	Criticality  string `json:"criticality,omitempty"`
+}
+
 type jsonFinding struct {
 	Fingerprint finding.Fingerprint `json:"fingerprint"`
 	Status      finding.Status      `json:"status"`
@@ -278,6 +297,16 @@ func (r *Report) jsonHead() jsonHead {
 	for _, e := range r.Exceptions {
 		h.Exceptions = append(h.Exceptions, jsonException{e.ID, e.Covers, e.Reason, e.By, e.Ticket, e.Created.UTC(), e.Expires.UTC(), r.exceptionStatus(e), r.covered(e)})
 	}
+	if r.Inventory != nil {
+		h.Inventory = &jsonInventory{Apps: []jsonApp{}, NotConnected: len(r.Unconnected()), Unlisted: []string{}}
+		for _, a := range r.Inventory.Apps {
+			h.Inventory.Apps = append(h.Inventory.Apps, jsonApp(a))
+		}
+		for _, in := range r.Unlisted() {
+			h.Inventory.Unlisted = append(h.Inventory.Unlisted, in.UID)
+		}
+	}
+	h.Notes = r.Notes
 	for _, c := range r.Changes {
 		h.Changes = append(h.Changes, jsonChange(c))
 	}

@@ -35,6 +35,7 @@ func (r *Report) Text(w io.Writer, opts TextOptions) error {
 	r.textCases(t)
 	r.textMoney(t)
 	r.textBlinds(t)
+	r.textInventory(t)
 	if opts.Full != "" {
 		t.line("")
 		t.wrap("", "Full report: "+opts.Full)
@@ -106,7 +107,7 @@ func (r *Report) inputLine(in Input) string {
 	if in.Taken.IsZero() {
 		line += "no data"
 	} else {
-		line += "data of " + r.when(in.Taken) + " was used"
+		line += "data of " + r.when(in.DataOf()) + " was used"
 	}
 	if len(in.Reasons) > 0 {
 		line += " (" + strings.Join(in.Reasons, "; ") + ")"
@@ -231,6 +232,38 @@ func (r *Report) textBlinds(t *terminal) {
 	}
 	if left := len(blinds) - textBlinds; left > 0 {
 		t.wrap("  ", fmt.Sprintf("and %s of a rule and a source", count(left, "more pair", "more pairs")))
+	}
+}
+
+// textInventory says what is not looked at, and what else is to be known.
+func (r *Report) textInventory(t *terminal) {
+	if apps := r.Unconnected(); len(apps) > 0 {
+		t.heading("Not connected")
+		t.wrap("  ", fmt.Sprintf("%s of the %s of the inventory: who can sign in there is not known.", thousands(len(apps)), count(len(r.Inventory.Apps), "app", "apps")))
+		for _, a := range apps[:min(len(apps), textBlinds)] {
+			line := printable(a.Name)
+			if about := a.About(); about != "" {
+				line += ": " + printable(about)
+			}
+			t.wrapMarked(t.yellow("? "), line)
+		}
+		if left := len(apps) - textBlinds; left > 0 {
+			t.line("  and " + count(left, "more app", "more apps"))
+		}
+	}
+	if inputs := r.Unlisted(); len(inputs) > 0 {
+		t.heading("Connected and not in the inventory")
+		var names []string
+		for _, in := range inputs {
+			names = append(names, printable(r.sourceName(in.UID)))
+		}
+		t.wrap("  ", strings.Join(names, ", "))
+	}
+	if len(r.Notes) > 0 {
+		t.heading("To be known")
+		for _, n := range r.Notes {
+			t.wrapMarked("- ", printable(n))
+		}
 	}
 }
 

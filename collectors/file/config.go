@@ -14,10 +14,18 @@ import (
 	"github.com/lapse-audit/lapse/internal/access"
 	"github.com/lapse-audit/lapse/internal/collect"
 	"github.com/lapse-audit/lapse/internal/spell"
+	"github.com/lapse-audit/lapse/internal/strict"
 )
 
 // Config is the section of a source of type file in lapse.yaml.
 type Config struct {
+	// Template names the mapping of a vendor's export, over which what stands under files is laid. Path and Take are where
+	// its tables are that name no path of their own.
+	Template string       `yaml:"template"`
+	Path     strict.Texts `yaml:"path"`
+	Take     string       `yaml:"take"`
+	// Manual says that people make the exports, and how often: a late one is said in every report.
+	Manual *Manual `yaml:"manual"`
 	// Roster says what the dates of people mean; a source of people needs it.
 	Roster *Roster `yaml:"roster"`
 	// Zone is the zone of dates and times without one, other than a roster's start and end; by default the roster's
@@ -26,8 +34,14 @@ type Config struct {
 	Files Files  `yaml:"files"`
 	// MaxRecord is the longest row in bytes, 1 MiB by default. A longer one is an error: usually a quote is missing.
 	MaxRecord int `yaml:"max_record"`
+	// MaxUnpacked is how many bytes an archive may unpack to, and MaxRatio how many times its size, so that a small file
+	// can't fill the machine. By default 4 GiB and 200.
+	MaxUnpacked int64 `yaml:"max_unpacked"`
+	MaxRatio    int64 `yaml:"max_ratio"`
 	// Coverage declares signals that can't be measured: owner: full says that an account without an owner has none.
 	Coverage map[string]access.Coverage `yaml:"coverage"`
+
+	notes []string // of the template
 }
 
 // Roster is the calendar of a roster, and what its history means.
@@ -58,11 +72,23 @@ type Files struct {
 
 // Table is how the records of one kind are read.
 type Table struct {
-	// Path is one file or several, relative to the folder of lapse.yaml.
-	Path Texts `yaml:"path"`
-	// Format is csv, json (an array, or objects one after the other), or jsonl (one object a line); by default what the
-	// file's name ends in.
+	// Path is one file or several, relative to the folder of lapse.yaml. A file may be packed by gzip (.gz) or zip (.zip).
+	Path strict.Texts `yaml:"path"`
+	// Take says that each path is a folder or a pattern such as exports/users-*.csv, and which of the files there are
+	// read: newest (by the date in its name, or else by when it was changed) or all of them, as parts of one whole.
+	Take string `yaml:"take"`
+	// Parts is how many files there must be, where that is known: one more or less is an error.
+	Parts int `yaml:"parts"`
+	// Member names the file in a zip archive, or several by a pattern. Without it there must be one.
+	Member string `yaml:"member"`
+	// Format is csv, json (an array, or objects one after the other), jsonl (one object a line), xlsx, or yaml (a list);
+	// by default what the file's name ends in.
 	Format string `yaml:"format"`
+	// Sheet names the sheet of a workbook. Without it there must be one.
+	Sheet string `yaml:"sheet"`
+	// Header is the line of the headings in a CSV file or a sheet, where a title is above them; by default the first that
+	// isn't blank.
+	Header int `yaml:"header"`
 	// Rows is the dotted path to the array in a JSON document.
 	Rows string `yaml:"rows"`
 	// Encoding is auto (the default), utf-8, utf-16le, utf-16be or windows-1252.
@@ -71,81 +97,47 @@ type Table struct {
 	Delimiter string `yaml:"delimiter"`
 	// Columns gives the column of each field: a header, or a dotted path in JSON. Several columns of a text are joined
 	// with a blank. Without Columns each field is the column of its own name, whatever its case and separators.
-	Columns map[string]Texts `yaml:"columns"`
+	Columns map[string]strict.Texts `yaml:"columns"`
 	// Constant gives fields that are the same in every row.
 	Constant map[string]string `yaml:"constant"`
+	// Split says that a cell of a field holds several texts, and what parts them: the products of a user, E3+Visio. Each
+	// makes a record of its own.
+	Split map[string]string `yaml:"split"`
 	// Values translates a field: what is wanted, and the texts that stand for it, whatever their case. The empty one is
 	// unknown.
-	Values map[string]map[string]Texts `yaml:"values"`
+	Values map[string]map[string]strict.Texts `yaml:"values"`
 	// Dates are the layouts of dates: Go's, or iso, us, eu, ldap, unix, unix_ms, filetime. By default iso. A map gives the
 	// layouts of single fields, and of all others under "*".
 	Dates Dates `yaml:"dates"`
 	// Never are the texts in a column of dates that stand for never.
-	Never Texts `yaml:"never"`
+	Never strict.Texts `yaml:"never"`
 	// DecimalComma says that 57,00 is a price.
 	DecimalComma bool `yaml:"decimal_comma"`
 	// Where keeps only the rows whose column has one of the texts.
-	Where map[string]Texts `yaml:"where"`
+	Where map[string]strict.Texts `yaml:"where"`
 	// Attributes are columns that are kept as they are: a list, or a map of attribute to column.
-	Attributes Attributes `yaml:"attributes"`
+	Attributes strict.Attributes `yaml:"attributes"`
+	// Events says that the rows of usage are those of a log, many of an account, of which the last use counts.
+	Events bool `yaml:"events"`
 	// AllowEmpty says that a file without rows is no mistake.
 	AllowEmpty bool `yaml:"allow_empty"`
-}
 
-// Texts is one text or a list of texts in YAML.
-type Texts []string
-
-// UnmarshalYAML implements yaml.Unmarshaler.
-func (t *Texts) UnmarshalYAML(n *yaml.Node) error {
-	list := []*yaml.Node{n}
-	if n.Kind == yaml.SequenceNode {
-		list = n.Content
-	}
-	*t = nil
-	for _, e := range list {
-		if e.Kind == yaml.AliasNode {
-			e = e.Alias
-		}
-		if e.Kind != yaml.ScalarNode {
-			return fmt.Errorf("line %d, column %d: want a text or a list of texts", e.Line, e.Column)
-		}
-		*t = append(*t, e.Value)
-	}
-	return nil
+	optional map[string]bool // fields whose column a template names: a file may lack it
 }
 
 // Dates are layouts: for all fields, or by field with "*" for the others.
-type Dates map[string]Texts
+type Dates map[string]strict.Texts
 
 // UnmarshalYAML implements yaml.Unmarshaler.
 func (d *Dates) UnmarshalYAML(n *yaml.Node) error {
 	if n.Kind == yaml.MappingNode {
-		return n.Decode((*map[string]Texts)(d))
+		return n.Decode((*map[string]strict.Texts)(d))
 	}
-	var all Texts
+	var all strict.Texts
 	if err := all.UnmarshalYAML(n); err != nil {
 		return err
 	}
 	*d = Dates{"*": all}
-	return nil
-}
-
-// Attributes gives the column of each attribute.
-type Attributes map[string]string
-
-// UnmarshalYAML implements yaml.Unmarshaler.
-func (a *Attributes) UnmarshalYAML(n *yaml.Node) error {
-	if n.Kind == yaml.MappingNode {
-		return n.Decode((*map[string]string)(a))
-	}
-	var names Texts
-	if err := names.UnmarshalYAML(n); err != nil {
-		return err
-	}
-	*a = Attributes{}
-	for _, name := range names {
-		(*a)[name] = name
-	}
 	return nil
 }
 
@@ -180,8 +172,18 @@ func (c Config) Validate() error {
 	if _, err := collect.LoadZone(c.Zone); err != nil {
 		add("zone: %w", err)
 	}
-	if c.MaxRecord < 0 {
-		add("max_record: %d is less than 0", c.MaxRecord)
+	if c.Manual != nil {
+		if err := c.Manual.validate(); err != nil {
+			errs = append(errs, within("manual", err))
+		}
+	}
+	for _, m := range []struct {
+		name string
+		n    int64
+	}{{"max_record", int64(c.MaxRecord)}, {"max_unpacked", c.MaxUnpacked}, {"max_ratio", c.MaxRatio}} {
+		if m.n < 0 {
+			add("%s: %d is less than 0", m.name, m.n)
+		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Coverage)) {
 		if v := c.Coverage[name]; v != access.CoverageFull && v != access.CoveragePartial && v != access.CoverageNone {
@@ -211,9 +213,25 @@ func (t *Table) validate(s shape) error {
 		add("path: name a file")
 	}
 	for _, path := range t.Path {
-		if _, err := t.format(path); err != nil {
+		pack, inner := packed(path)
+		if pack == zipped || t.Take != "" { // what is in it will tell
+			inner = "x.csv"
+		}
+		if _, err := t.format(inner); err != nil {
 			add("format: %w", err)
 		}
+	}
+	if t.Events && s.kind != collect.Usages {
+		add("events: goes with usage only")
+	}
+	if t.Take != "" && t.Take != Newest && t.Take != All {
+		add("take: %q is neither newest nor all", t.Take)
+	}
+	if t.Parts < 0 {
+		add("parts: %d is less than 0", t.Parts)
+	}
+	if t.Header < 0 {
+		add("header: %d is less than 0", t.Header)
 	}
 	if !slices.Contains([]string{"", "auto", "utf-8", "utf-16le", "utf-16be", "windows-1252"}, t.Encoding) {
 		add("encoding: %q is none of auto, utf-8, utf-16le, utf-16be, windows-1252", t.Encoding)
@@ -247,6 +265,17 @@ func (t *Table) validate(s shape) error {
 	}
 	for _, name := range slices.Sorted(maps.Keys(t.Constant)) {
 		field("constant", name)
+	}
+	for _, name := range slices.Sorted(maps.Keys(t.Split)) {
+		field("split", name, textCell)
+		switch {
+		case len(t.Split) > 1:
+			add("split: one field can be split, not %d", len(t.Split))
+		case t.Split[name] == "":
+			add("split: %s: say what parts the texts", name)
+		case len(t.Columns[name]) != 1:
+			add("split: %s: name its one column under columns", name)
+		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(t.Values)) {
 		field("values", name, textCell, flagCell, enumCell)
@@ -291,14 +320,20 @@ func (t *Table) validateValues(name string, s shape) []error {
 	return errs
 }
 
-// format is how a file is to be read: csv, json or jsonl.
+// The formats beside csv, json and jsonl.
+const (
+	xlsx     = "xlsx"
+	yamlList = "yaml"
+)
+
+// format is how a file is to be read.
 func (t *Table) format(path string) (string, error) {
 	switch f := strings.ToLower(t.Format); f {
-	case "csv", "json", "jsonl":
+	case "csv", "json", "jsonl", xlsx, yamlList:
 		return f, nil
 	case "", "auto":
 	default:
-		return "", fmt.Errorf("%q is none of csv, json, jsonl", t.Format)
+		return "", fmt.Errorf("%q is none of csv, json, jsonl, xlsx, yaml", t.Format)
 	}
 	dot := strings.LastIndexByte(path, '.')
 	switch ending := strings.ToLower(path[max(dot, 0):]); ending {
@@ -308,8 +343,14 @@ func (t *Table) format(path string) (string, error) {
 		return "json", nil
 	case ".jsonl", ".ndjson":
 		return "jsonl", nil
+	case ".xlsx", ".xlsm":
+		return xlsx, nil
+	case ".yaml", ".yml":
+		return yamlList, nil
+	case ".xls", ".xlsb", ".ods":
+		return "", fmt.Errorf("%s is not read: save it as .xlsx or as CSV", ending)
 	default:
-		return "", fmt.Errorf("is missing, and %s doesn't tell: write csv, json or jsonl", path)
+		return "", fmt.Errorf("is missing, and %s doesn't tell: write csv, json, jsonl, xlsx or yaml", path)
 	}
 }
 

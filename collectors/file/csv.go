@@ -64,6 +64,14 @@ func (r *reader) readHeader(ctx context.Context, c *csv.Reader, skip bool) error
 	if skip && err == nil {
 		header, err = c.Read()
 	}
+	for err == nil && r.source.table.Header > 0 {
+		line, _ := c.FieldPos(0)
+		if line >= r.source.table.Header {
+			break
+		}
+		r.text.allow(c.InputOffset(), r.source.max)
+		header, err = c.Read()
+	}
 	var torn *csv.ParseError
 	switch {
 	case err == io.EOF:
@@ -163,6 +171,13 @@ func (r *reader) delimiter() (comma rune, skip bool, err error) {
 	first = bytes.TrimRight(first, "\r")
 	if len(first) == 5 && bytes.EqualFold(first[:4], []byte("sep=")) {
 		comma, skip = rune(first[4]), true
+	}
+	if n := r.source.table.Header; n > 1 { // a title has other characters than the headings
+		rest := head
+		for range n - 1 {
+			_, rest, _ = bytes.Cut(rest, []byte("\n"))
+		}
+		first, _, _ = bytes.Cut(rest, []byte("\n"))
 	}
 	switch d := r.source.table.Delimiter; d {
 	case "", "auto":

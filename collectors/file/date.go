@@ -52,7 +52,7 @@ var named = map[string][]string{
 func withTimes(dates ...string) []string {
 	var out []string
 	for _, d := range dates {
-		out = append(out, d, d+" 15:04", d+" 15:04:05", d+" 3:04 PM", d+" 3:04:05 PM")
+		out = append(out, d, d+" 15:04", d+" 15:04:05", d+" 3:04 PM", d+" 3:04:05 PM", d+", 15:04", d+", 3:04 PM")
 	}
 	return out
 }

@@ -4,6 +4,7 @@
 package file
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -42,6 +43,10 @@ const DefaultMaxRecord = 1 << 20
 
 // New returns a collector, or all faults of its configuration. It opens no file.
 func New(c Config, o Options) (*Collector, error) {
+	c, err := c.templated()
+	if err != nil {
+		return nil, err
+	}
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
@@ -51,14 +56,13 @@ func New(c Config, o Options) (*Collector, error) {
 	case !o.Roster && c.Files.People != nil:
 		return nil, fmt.Errorf("files.people: %s is not a roster", o.UID)
 	}
-	if c.MaxRecord == 0 {
-		c.MaxRecord = DefaultMaxRecord
-	}
+	c.MaxRecord = cmp.Or(c.MaxRecord, DefaultMaxRecord)
+	c.MaxUnpacked = cmp.Or(c.MaxUnpacked, DefaultMaxUnpacked)
+	c.MaxRatio = cmp.Or(c.MaxRatio, DefaultMaxRatio)
 	if o.Now == nil {
 		o.Now = time.Now
 	}
 	k := &Collector{config: c, opt: o}
-	var err error
 	roster := Roster{}
 	if c.Roster != nil {
 		roster = *c.Roster
@@ -77,18 +81,21 @@ func New(c Config, o Options) (*Collector, error) {
 // Collect implements collect.Collector. Each file is read twice: first to find the rows that disagree about one id, which
 // are all rejected, then to pass on the others.
 func (k *Collector) Collect(ctx context.Context, out collect.Sink) (collect.Provenance, error) {
-	prov := collect.Provenance{Mapping: k.mapping(), Coverage: k.config.Coverage, Identity: "local files"}
+	prov := collect.Provenance{Mapping: k.mapping(), Coverage: k.config.Coverage, Identity: "local files", Notes: slices.Clone(k.config.notes)}
 	var err error
 	k.config.Files.each(func(kind collect.Kind, t *Table) {
 		prov.Reads = append(prov.Reads, string(kind))
 		if err != nil {
 			return
 		}
-		var files []collect.File
+		var files []readFile
 		files, err = k.collect(ctx, kind, t, out)
 		for _, f := range files {
+			if prov.AsOf.IsZero() || f.asOf.Before(prov.AsOf) {
+				prov.AsOf = f.asOf
+			}
 			if i := slices.IndexFunc(prov.Files, func(g collect.File) bool { return g.Name == f.Name }); i < 0 {
-				prov.Files = append(prov.Files, f)
+				prov.Files = append(prov.Files, f.File)
 			} else if err == nil && prov.Files[i].SHA256 != f.SHA256 {
 				err = fmt.Errorf("%s: %w", f.Name, errChanged)
 			}
@@ -97,12 +104,16 @@ func (k *Collector) Collect(ctx context.Context, out collect.Sink) (collect.Prov
 	var names []string
 	for _, f := range prov.Files {
 		names = append(names, f.Name)
-		if prov.AsOf.IsZero() || f.ModTime.Before(prov.AsOf) {
-			prov.AsOf = f.ModTime
-		}
 	}
 	if prov.AsOf.After(k.opt.Now()) { // a clock set back says nothing about when the export was made
 		prov.AsOf = time.Time{}
+	}
+	if m := k.config.Manual; m != nil {
+		prov.Stale = m.stale(prov.AsOf, k.opt.Now())
+		prov.Notes = append(prov.Notes, m.note(prov.AsOf))
+		if err != nil && ctx.Err() == nil && len(prov.Files) == 0 {
+			err = fmt.Errorf("%w (%s)", err, m.note(prov.AsOf))
+		}
 	}
 	prov.Request = strings.Join(names, ", ")
 	prov.Filter = k.filter()
@@ -112,7 +123,7 @@ func (k *Collector) Collect(ctx context.Context, out collect.Sink) (collect.Prov
 	return prov, err
 }
 
-func (k *Collector) collect(ctx context.Context, kind collect.Kind, t *Table, out collect.Sink) ([]collect.File, error) {
+func (k *Collector) collect(ctx context.Context, kind collect.Kind, t *Table, out collect.Sink) ([]readFile, error) {
 	switch kind {
 	case collect.People:
 		return collectTable(ctx, k, people(k.clock), t, out)

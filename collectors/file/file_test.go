@@ -245,7 +245,7 @@ func TestBrokenFiles(t *testing.T) {
 	long := strings.Repeat("x", 3000)
 	for _, c := range []struct{ name, section, file, text, want string }{
 		{"missing", "files: {accounts: {path: b.csv}}", "a.csv", "id\n1\n", "b.csv: no such file or directory"},
-		{"directory", `files: {accounts: {path: ., format: csv}}`, "a.csv", "id\n1\n", ".: is a directory: name a file"},
+		{"directory", `files: {accounts: {path: ., format: csv}}`, "a.csv", "id\n1\n", ".: is a directory: name a file, or say take: newest or all"},
 		{"empty", accountsByName, "a.csv", "", "a.csv: is empty, without even a header"},
 		{"only a BOM", accountsByName, "a.csv", "\ufeff", "a.csv: is empty, without even a header"},
 		{"only a header", accountsByName, "a.csv", "id,name\n", "a.csv: has no rows: set allow_empty where that can be right"},
@@ -483,7 +483,7 @@ func TestConfigFaults(t *testing.T) {
 			"roster.end_date: \"lastday\" is neither last_day nor first_day_off\nroster.end_time: \"5pm\" is no time of day: write 17:30 or 24:00\nroster.zone: \"Berlin\" is no time zone known here: write a name such as Europe/Berlin\nroster.zones: x: \"Nowhere/At_All\" is no time zone known here"},
 		{"files: {accounts: {path: a.csv, columns: {emial: E}}}", `files.accounts.columns: there is no field "emial": did you mean "email"?`},
 		{"files: {accounts: {path: a.csv, columns: {enabled: [a, b]}}}", `files.accounts.columns: enabled is true or false`},
-		{"files: {accounts: {path: a.xls}}", "files.accounts.format: is missing, and a.xls doesn't tell: write csv, json or jsonl"},
+		{"files: {accounts: {path: a.xls}}", "files.accounts.format: .xls is not read: save it as .xlsx or as CSV"},
 		{"files: {accounts: {path: a.csv, dates: [dd.mm.yyyy]}}", `files.accounts.dates: "dd.mm.yyyy" is no layout with year, month and day`},
 		{"files: {accounts: {path: a.csv, dates: {name: iso}}}", `files.accounts.dates: name is a text`},
 		{"files: {accounts: {path: a.csv, values: {kind: {robot: [r]}}}}", `files.accounts.values: kind: "robot" is none of human, service, shared, guest, machine`},

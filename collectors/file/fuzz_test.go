@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/lapse-audit/lapse/internal/access"
+	"github.com/lapse-audit/lapse/internal/strict"
 )
 
 // FuzzFile reads anything as a file: it must end, in bounded memory, with an error or with records that are valid text.
@@ -19,19 +20,19 @@ import (
 func FuzzFile(f *testing.F) {
 	for _, seed := range []string{
 		"id,name,last_login_at\n1,x,2025-01-01\n", "\ufeffid;name\r\n1;\"a\nb\"\r\n\r\n", "\xff\xfei\x00d\x00\n\x001\x00", "sep=|\nid|name\n1|\"\n",
-		"id\n\"", "id,id\n1,2", "\xfe\xff", "id\n\xff", `[{"id":1,"name":null},{"id":"2"}]`, `{"id":1}{"id":2}`, "{\"id\":1}\n{\"id\":", `[1,[]]`, `[{"id":{}}`, "\n\n", ",\n,",
+		"id\n\"", "id,id\n1,2", "\xfe\xff", "id\n\xff", `[{"id":1,"name":null},{"id":"2"}]`, `{"id":1}{"id":2}`, "{\"id\":1}\n{\"id\":", `[1,[]]`, `[{"id":{}}`, "- {id: 1}\n- {id: b, name: x}\n", "- &a {id: 1}\n- *a", "\n\n", ",\n,",
 	} {
-		for format := range byte(3) {
+		for format := range byte(4) {
 			f.Add([]byte(seed), format)
 		}
 	}
 	f.Fuzz(func(t *testing.T, data []byte, format byte) {
-		name := []string{"a.csv", "a.json", "a.jsonl"}[format%3]
+		name := []string{"a.csv", "a.json", "a.jsonl", "a.yaml"}[format%4]
 		dir := t.TempDir()
 		if err := os.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		k, err := New(Config{MaxRecord: 4096, Files: Files{Accounts: &Table{Path: Texts{name}, AllowEmpty: true}}}, Options{Base: dir})
+		k, err := New(Config{MaxRecord: 4096, Files: Files{Accounts: &Table{Path: strict.Texts{name}, AllowEmpty: true}}}, Options{Base: dir})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -53,6 +54,69 @@ func FuzzFile(f *testing.F) {
 					t.Errorf("%q is no text", s)
 				}
 			}
+		}
+	})
+}
+
+// FuzzWorkbook reads anything as a sheet of a workbook, or as the workbook itself.
+func FuzzWorkbook(f *testing.F) {
+	f.Add([]byte(inline([]string{"id", "name"}, []string{"1", "x"})), true)
+	f.Add([]byte(`<row r="3"><c r="A3" t="s"><v>0</v></c></row><row r="9"><c r="A9" s="1"><v>45292.5</v></c><c r="B9" t="b"><v>1</v></c></row>`), true)
+	f.Add([]byte(`<row><c><f>A1</f></c></row></sheetData><mergeCells><mergeCell ref="A1:B2"/></mergeCells><sheetData>`), true)
+	f.Add([]byte(bookOf(f, inline([]string{"id"}, []string{"1"}))), false)
+	f.Fuzz(func(t *testing.T, data []byte, sheet bool) {
+		if sheet {
+			data = []byte(bookOf(t, string(data), "xl/sharedStrings.xml", "<sst><si><t>id</t></si></sst>",
+				"xl/styles.xml", `<styleSheet><cellXfs><xf numFmtId="0"/><xf numFmtId="14"/></cellXfs></styleSheet>`))
+		}
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, "a.xlsx"), data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		k, err := New(Config{MaxRecord: 4096, MaxUnpacked: 1 << 20, Files: Files{Accounts: &Table{Path: strict.Texts{"a.xlsx"}, AllowEmpty: true}}}, Options{Base: dir})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var out keeper
+		prov, err := k.Collect(t.Context(), &out)
+		if err != nil {
+			if !strings.Contains(err.Error(), "a.xlsx") {
+				t.Errorf("the error doesn't name the file: %v", err)
+			}
+			return
+		}
+		if rows := int64(len(out.records) + len(out.rejections)); prov.Files[0].Rows != rows {
+			t.Errorf("%d rows read, %d records and %d rejections", prov.Files[0].Rows, len(out.records), len(out.rejections))
+		}
+	})
+}
+
+// FuzzPacked reads anything as an archive.
+func FuzzPacked(f *testing.F) {
+	f.Add([]byte(gzipOf(f, "id\n1\n")), true)
+	f.Add([]byte(zipOf(f, "a.csv", "id\n1\n", "b/c.csv", "id\n2\n")), false)
+	f.Fuzz(func(t *testing.T, data []byte, gz bool) {
+		name := "a.zip"
+		if gz {
+			name = "a.csv.gz"
+		}
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		table := &Table{Path: strict.Texts{name}, AllowEmpty: true}
+		if !gz {
+			table.Member = "*"
+		}
+		k, err := New(Config{MaxRecord: 4096, MaxUnpacked: 1 << 20, Files: Files{Accounts: table}}, Options{Base: dir})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := k.Collect(t.Context(), &keeper{}); err != nil && !strings.Contains(err.Error(), name) {
+			t.Errorf("the error doesn't name the file: %v", err)
+		}
+		if left, err := os.ReadDir(dir); err != nil || len(left) != 1 {
+			t.Errorf("reading left %d files behind, %v", len(left), err)
 		}
 	})
 }
@@ -127,7 +191,7 @@ func FuzzLineOfJSON(f *testing.F) {
 		if err := os.WriteFile(filepath.Join(dir, "a.json"), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		k, err := New(Config{Files: Files{Accounts: &Table{Path: Texts{"a.json"}}}}, Options{Base: dir})
+		k, err := New(Config{Files: Files{Accounts: &Table{Path: strict.Texts{"a.json"}}}}, Options{Base: dir})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -54,6 +54,11 @@ func (o *object) read(raw []byte) (column, reason string, err error) {
 	if !ok {
 		return "", "not a JSON object", nil
 	}
+	return o.fill(top)
+}
+
+// fill is read for an object that was decoded.
+func (o *object) fill(top map[string]any) (column, reason string, err error) {
 	clear(o.cells)
 	filled := map[int]string{}
 	for key, v := range top {

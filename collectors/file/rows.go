@@ -60,7 +60,7 @@ func (r *reader) invalid(record []string) (int, string) {
 		switch {
 		case !utf8.ValidString(cell):
 			return i, "not valid UTF-8"
-		case r.text.replaced && strings.ContainsRune(cell, utf8.RuneError):
+		case r.text != nil && r.text.replaced && strings.ContainsRune(cell, utf8.RuneError):
 			return i, "not valid in the file's encoding"
 		case strings.IndexByte(cell, 0) >= 0:
 			return i, "holds a NUL character"

@@ -1,6 +1,7 @@
 package file
 
 import (
+	"archive/zip"
 	"bufio"
 	"bytes"
 	"context"
@@ -8,12 +9,12 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"os"
 	"time"
 	"unicode/utf8"
 
+	"go.yaml.in/yaml/v3"
 	"golang.org/x/text/encoding/charmap"
 	"golang.org/x/text/encoding/unicode"
 	"golang.org/x/text/transform"
@@ -21,40 +22,44 @@ import (
 	"github.com/lapse-audit/lapse/internal/collect"
 )
 
-// source is one open file. It is read twice, so that rows that disagree are known before one of them is passed on.
+// source is one open file, or one member of an archive. It is read twice, so that rows that disagree are known before one
+// of them is passed on.
 type source struct {
-	name   string // as configured
+	name   string // as configured, with the member of an archive
 	format string
 	table  *Table
-	max    int64
+	max    int64 // of a row
+	limits limits
 	file   *os.File
 	size   int64
 	mtime  time.Time
-	sum    string // of the first reading
-	rows   int64  // of the last reading
+	latest time.Time // the end of what the file's name says it is of
+	pack   packing
+	member *zip.File
+	book   *book
+	inline *yaml.Node // a list within another file, in the place of all these
+	sum    string     // of the file as it lies there, at the first reading
+	rows   int64      // of the last reading
 	header []string
 	found  []bool // by wanted column
 }
 
-// open opens a regular file.
-func open(name, path string, t *Table, max int64) (*source, error) {
-	format, err := t.format(name)
-	if err != nil {
-		return nil, fmt.Errorf("format: %w", err)
-	}
-	info, err := os.Stat(path) // first: opening a pipe would wait for its writer
+// open opens a regular file: as one source, or as one for each member of an archive that is wanted.
+func (k *Collector) open(p part, t *Table) ([]*source, error) {
+	name := p.name
+	info, err := os.Stat(p.path) // first: opening a pipe would wait for its writer
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, cause(err))
 	}
 	switch {
 	case info.IsDir():
-		return nil, fmt.Errorf("%s: is a directory: name a file", name)
+		return nil, fmt.Errorf("%s: is a directory: name a file, or say take: newest or all", name)
 	case !info.Mode().IsRegular():
 		return nil, fmt.Errorf("%s: is not a regular file", name)
 	case info.Size() == 0:
 		return nil, fmt.Errorf("%s: is empty, without even a header", name)
 	}
-	f, err := os.Open(path)
+	f, err := os.Open(p.path)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, cause(err))
 	}
@@ -62,53 +67,134 @@ func open(name, path string, t *Table, max int64) (*source, error) {
 		f.Close()
 		return nil, fmt.Errorf("%s: %w", name, cause(err))
 	}
-	return &source{name: name, format: format, table: t, max: max, file: f, size: info.Size(), mtime: info.ModTime()}, nil
+	s := &source{name: name, table: t, max: int64(k.config.MaxRecord), limits: limits{k.config.MaxUnpacked, k.config.MaxRatio},
+		file: f, size: info.Size(), mtime: info.ModTime(), latest: p.latest}
+	out, err := s.split()
+	if err != nil {
+		f.Close()
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return out, nil
 }
 
-// cause leaves out the operation and the path, which the message has already.
-func cause(err error) error {
-	var p *os.PathError
-	if errors.As(err, &p) {
-		return p.Err
+// split finds how the file is packed and written, and the members of an archive.
+func (s *source) split() ([]*source, error) {
+	var inner string
+	var err error
+	if s.pack, inner = packed(s.name); s.pack != zipped {
+		if s.format, err = s.table.format(inner); err != nil {
+			return nil, fmt.Errorf("format: %w", err)
+		}
+		if s.table.Member != "" {
+			return nil, errors.New("member: the file is no zip archive")
+		}
+		return []*source{s}, nil
 	}
-	return err
+	z, err := archive(s.file, s.size)
+	if err != nil {
+		return nil, err
+	}
+	found, err := members(z, s.table.Member, s.limits)
+	if err != nil {
+		return nil, err
+	}
+	var out []*source
+	for _, m := range found {
+		one := *s
+		one.member, one.name = m, s.name+": "+quoteName(m.Name)
+		if one.format, err = s.table.format(m.Name); err != nil {
+			return nil, fmt.Errorf("format: %w", err)
+		}
+		out = append(out, &one)
+	}
+	return out, nil
+}
+
+// asOf is the last moment from which the source's data can be: when it was written, or before that by what its name says.
+func (s *source) asOf() time.Time {
+	if !s.latest.IsZero() && s.latest.Before(s.mtime) {
+		return s.latest.UTC()
+	}
+	return s.mtime.UTC()
 }
 
 var errChanged = errors.New("changed while it was being read: write exports under another name and rename them when they are whole")
 
 // read calls do with every row in order. Rows that can't be read go to reject.
 func (s *source) read(ctx context.Context, columns []column, do func(line int64, cells []string) error, reject func(collect.Rejection) error) error {
-	if _, err := s.file.Seek(0, io.SeekStart); err != nil {
-		return fmt.Errorf("%s: %w", s.name, cause(err))
+	if s.inline != nil {
+		r := &reader{source: s, columns: columns, do: do, reject: reject}
+		err := r.yamlRows(ctx, s.inline)
+		s.found, s.header = r.found, r.header
+		return err
 	}
 	digest := sha256.New()
-	text, err := s.decode(ctx, digest)
-	if err != nil {
-		return fmt.Errorf("%s: %w", s.name, err)
+	raw := &counter{r: io.TeeReader(io.NewSectionReader(s.file, 0, s.size), digest)}
+	if s.pack == zipped || s.format == xlsx && s.pack == loose { // read by places, not from start to end
+		if _, err := io.Copy(io.Discard, &boundedReader{ctx: ctx, r: raw}); err != nil {
+			return s.failed(ctx, err)
+		}
 	}
-	r := &reader{source: s, columns: columns, text: text, do: do, reject: reject}
-	switch s.format {
-	case "csv":
-		err = r.csv(ctx)
-	case "jsonl":
-		err = r.lines(ctx)
-	default:
-		err = r.json(ctx)
-	}
+	r := &reader{source: s, columns: columns, do: do, reject: reject}
+	err := r.read(ctx, raw)
 	s.found, s.header = r.found, r.header
 	if err != nil {
 		return err
 	}
-	return s.unchanged(hex.EncodeToString(digest.Sum(nil)), text.raw)
+	return s.unchanged(hex.EncodeToString(digest.Sum(nil)), raw.n)
+}
+
+// read reads what the source holds, unpacked.
+func (r *reader) read(ctx context.Context, raw io.Reader) error {
+	s := r.source
+	if s.format == xlsx && s.pack == loose {
+		return r.sheet(ctx, s.file, s.size)
+	}
+	stream := io.NopCloser(raw)
+	var err error
+	switch s.pack {
+	case zipped:
+		stream, err = s.limits.open(s.member)
+	case gzipped:
+		stream, err = s.limits.gunzip(raw, s.size)
+	}
+	if err != nil {
+		return s.failed(ctx, err)
+	}
+	defer stream.Close() // of a reader: what went wrong it has said
+	switch s.format {
+	case xlsx:
+		return r.packedSheet(ctx, stream)
+	case yamlList:
+		return r.yaml(ctx, stream)
+	}
+	if r.text, err = s.decode(ctx, stream); err != nil {
+		return s.failed(ctx, err)
+	}
+	switch s.format {
+	case "csv":
+		return r.csv(ctx)
+	case "jsonl":
+		return r.lines(ctx)
+	}
+	return r.json(ctx)
+}
+
+// failed puts the source before what is wrong with it. It leaves an error of ctx as it is.
+func (s *source) failed(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return fmt.Errorf("%s: %w", s.name, cause(err))
 }
 
 // unchanged makes sure that what was read is one state of the file.
-func (s *source) unchanged(sum string, n *int64) error {
+func (s *source) unchanged(sum string, n int64) error {
 	info, err := s.file.Stat()
 	if err != nil {
 		return fmt.Errorf("%s: %w", s.name, cause(err))
 	}
-	if info.Size() != s.size || !info.ModTime().Equal(s.mtime) || *n != s.size || s.sum != "" && s.sum != sum {
+	if info.Size() != s.size || !info.ModTime().Equal(s.mtime) || n != s.size || s.sum != "" && s.sum != sum {
 		return fmt.Errorf("%s: %w", s.name, errChanged)
 	}
 	s.sum = sum
@@ -120,7 +206,6 @@ func (s *source) unchanged(sum string, n *int64) error {
 type bounded struct {
 	*bufio.Reader
 	inner *boundedReader
-	raw   *int64 // bytes of the file so far
 	// replaced says that U+FFFD stands for what the decoder could not read.
 	replaced bool
 }
@@ -166,14 +251,13 @@ func (c *counter) Read(p []byte) (int, error) {
 	return n, err
 }
 
-func (s *source) decode(ctx context.Context, digest hash.Hash) (*bounded, error) {
-	count := &counter{r: io.TeeReader(s.file, digest)}
-	raw := bufio.NewReaderSize(count, bufferSize)
+func (s *source) decode(ctx context.Context, stream io.Reader) (*bounded, error) {
+	raw := bufio.NewReaderSize(stream, bufferSize)
 	head, err := raw.Peek(4096)
 	if err != nil && err != io.EOF {
 		return nil, cause(err)
 	}
-	out := &bounded{raw: &count.n}
+	out := &bounded{}
 	var r io.Reader = raw
 	switch encoding := s.encoding(head); encoding {
 	case "utf-16le", "utf-16be":
@@ -192,6 +276,9 @@ func (s *source) decode(ctx context.Context, digest hash.Hash) (*bounded, error)
 				return nil, err
 			}
 		}
+		if is := magic(head); is != "" {
+			return nil, fmt.Errorf("is %s, not text: give it the ending of what it is", is)
+		}
 		if i := bytes.IndexByte(head, 0); i >= 0 {
 			return nil, fmt.Errorf("holds a NUL byte at byte %d: if it is UTF-16 without a byte order mark, set encoding: utf-16le", i)
 		}
@@ -202,6 +289,18 @@ func (s *source) decode(ctx context.Context, digest hash.Hash) (*bounded, error)
 	out.inner = &boundedReader{ctx: ctx, r: r}
 	out.Reader = bufio.NewReaderSize(out.inner, bufferSize)
 	return out, nil
+}
+
+// magic names what is most often taken for text, by how it begins.
+func magic(head []byte) string {
+	for _, m := range []struct{ begin, name string }{
+		{"PK\x03\x04", "a zip archive or a workbook (.xlsx)"}, {"\x1f\x8b", "a gzip file (.gz)"}, {oldBook, "an old workbook (.xls)"},
+	} {
+		if bytes.HasPrefix(head, []byte(m.begin)) {
+			return m.name
+		}
+	}
+	return ""
 }
 
 var utf8BOM = []byte("\xef\xbb\xbf")

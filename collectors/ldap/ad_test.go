@@ -13,6 +13,7 @@ import (
 	"github.com/lapse-audit/lapse/collectors/ldap/ldaptest"
 	"github.com/lapse-audit/lapse/internal/access"
 	"github.com/lapse-audit/lapse/internal/collect"
+	"github.com/lapse-audit/lapse/internal/strict"
 )
 
 // corp is a small domain with one of everything.
@@ -89,7 +90,7 @@ func corpDC(t testing.TB) *dc {
 
 // asAdmin is how to read a controller as its administrator.
 func (d *dc) config() Config {
-	return Config{URL: Texts{d.URL()}, CA: d.CA, Bind: Bind{Method: Simple, DN: adminDN, Password: secretRef}}
+	return Config{URL: strict.Texts{d.URL()}, CA: d.CA, Bind: Bind{Method: Simple, DN: adminDN, Password: secretRef}}
 }
 
 func collector(t testing.TB, c Config, change ...func(*Options)) *Collector {
@@ -200,7 +201,7 @@ func TestActiveDirectory(t *testing.T) {
 	config := d.config()
 	config.Kinds = []Kind{{Kind: access.KindHuman, OU: "ou=people, dc=corp, dc=example"}, {Kind: access.KindService, Username: "SVC-*"}}
 	config.Fields = map[string]string{"owner_id": "manager"}
-	config.Attributes = Attributes{"login": "userPrincipalName", "sam_type": "sAMAccountType"}
+	config.Attributes = strict.Attributes{"login": "userPrincipalName", "sam_type": "sAMAccountType"}
 	s := take(t, collector(t, config))
 	if s.Rejected != 0 || len(s.Gaps) != 0 {
 		t.Errorf("rejected %v, gaps %v", s.Rejections, s.Gaps)
@@ -349,7 +350,7 @@ func TestComputersAndContacts(t *testing.T) {
 func TestPrivilegedByConfiguration(t *testing.T) {
 	d := corpDC(t)
 	config := d.config()
-	config.Privileged = Texts{"inner", "cn=outer, ou=people, dc=corp, dc=example"}
+	config.Privileged = strict.Texts{"inner", "cn=outer, ou=people, dc=corp, dc=example"}
 	s := take(t, collector(t, config))
 	for group, want := range map[string]bool{"Inner": true, "Outer": true, "Local": false} {
 		if got := s.entitlements[group].Privileged; got == nil || *got != want {

@@ -14,6 +14,7 @@ import (
 	"github.com/go-ldap/ldap/v3"
 
 	"github.com/lapse-audit/lapse/internal/access"
+	"github.com/lapse-audit/lapse/internal/strict"
 )
 
 // An account that the domain protects, or will within the hour, is refused before anything is tried, with the reason, and
@@ -111,7 +112,7 @@ func TestRecreated(t *testing.T) {
 	p := newProxy(t, d)
 	p.write = sync.OnceValue(func() fault { again(); return pass })
 	config := d.writing(adminDN)
-	config.URL, config.CA = Texts{p.url}, p.ca
+	config.URL, config.CA = strict.Texts{p.url}, p.ca
 	w := changer(t, config)
 	if _, err := w.Look(t.Context(), old); err != nil {
 		t.Fatal(err)
@@ -146,7 +147,7 @@ func TestChangesOfOthersStay(t *testing.T) {
 	p := newProxy(t, d)
 	p.write = sync.OnceValue(func() fault { replace(t, c, dn, "info", "first, and more"); return pass })
 	config := d.writing(adminDN)
-	config.URL, config.CA = Texts{p.url}, p.ca
+	config.URL, config.CA = strict.Texts{p.url}, p.ca
 	w := changer(t, config)
 	object := account(d.guid(t, dn))
 	before, err := w.Look(t.Context(), object)
@@ -307,7 +308,7 @@ func TestLookIsLikeCollecting(t *testing.T) {
 	config := d.writing(adminDN)
 	config.Bind.DN = adminDN
 	config.Fields = map[string]string{"owner_id": "manager"}
-	config.Attributes = Attributes{"sam_type": "sAMAccountType"}
+	config.Attributes = strict.Attributes{"sam_type": "sAMAccountType"}
 	s := take(t, collector(t, config))
 	looksLike(t, changer(t, config), s, "Administrator") // which signs in to look
 }
@@ -376,7 +377,7 @@ func TestChangesBehindLimits(t *testing.T) {
 		return pass
 	}
 	config := d.writing(adminDN)
-	config.URL, config.CA = Texts{p.url}, p.ca
+	config.URL, config.CA = strict.Texts{p.url}, p.ca
 	w := changer(t, config)
 	change := access.Change{Action: access.ActionRevoke, Object: account(d.guid(t, hostile)), Entitlement: d.guid(t, "CN=Readers,"+staff)}
 	before, err := w.Look(t.Context(), change.Object)

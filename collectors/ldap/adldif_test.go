@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/lapse-audit/lapse/internal/access"
+	"github.com/lapse-audit/lapse/internal/strict"
 )
 
 // What Samba's schema doesn't have, as Exchange's extensions of Microsoft's: from an export.
@@ -41,7 +42,7 @@ objectGUID:: AAAAAAAAAAAAAAAAAAAABA==
 sAMAccountName: PARTNER$
 userAccountControl: 2080
 `)
-	s := take(t, collector(t, Config{URL: Texts{"ldif:" + file}, Dialect: ActiveDirectory}))
+	s := take(t, collector(t, Config{URL: strict.Texts{"ldif:" + file}, Dialect: ActiveDirectory}))
 	desk, room, dana, trust := s.accounts["frontdesk"], s.accounts["room1"], s.accounts["dana"], s.accounts["PARTNER$"]
 	if desk.MailboxType != "shared" || desk.Kind != access.KindShared || desk.Attributes["extensionattribute3"] != "blue" {
 		t.Errorf("shared mailbox: %+v", desk)

@@ -13,6 +13,7 @@ import (
 	"github.com/lapse-audit/lapse/collectors/ldap/ldaptest"
 	"github.com/lapse-audit/lapse/internal/access"
 	"github.com/lapse-audit/lapse/internal/collect"
+	"github.com/lapse-audit/lapse/internal/strict"
 )
 
 type nowhere struct{ n int }
@@ -35,7 +36,7 @@ func BenchmarkRead(b *testing.B) {
 			"shadowLastChange: 19000", "shadowMax: 90", "description: made up")
 	}
 	s := startSlapdWith(b, f.String(), slapdConfig{})
-	k := collector(b, Config{URL: Texts{s.url}, Base: Texts{s.suffix}})
+	k := collector(b, Config{URL: strict.Texts{s.url}, Base: strict.Texts{s.suffix}})
 	q := newRFC2307(reading{config: &k.config, given: func(string) bool { return true }}).query()
 	mine := func() {
 		out := &nowhere{}

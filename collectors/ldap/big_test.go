@@ -14,6 +14,7 @@ import (
 
 	"github.com/lapse-audit/lapse/collectors/ldap/ldaptest"
 	"github.com/lapse-audit/lapse/internal/collect"
+	"github.com/lapse-audit/lapse/internal/strict"
 )
 
 // size of the large domain; with -short a tenth.
@@ -206,7 +207,7 @@ func TestLargeDelta(t *testing.T) {
 		}
 		p := newProxy(t, d)
 		config := p.config()
-		config.URL, config.CA = Texts{p.url}, p.ca
+		config.URL, config.CA = strict.Texts{p.url}, p.ca
 		config.Bind = d.config().Bind
 		p.entry = func(int64, string) fault { return pass }
 		start = time.Now()

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/lapse-audit/lapse/internal/access"
+	"github.com/lapse-audit/lapse/internal/strict"
 )
 
 // What becomes of a change when the server or the way to it fails: what the change reports, and what a look finds.
@@ -38,7 +39,7 @@ func TestFaultsOfChanges(t *testing.T) {
 				return f
 			}
 			config := d.writing(adminDN)
-			config.URL, config.CA, config.Timeout = Texts{p.url}, p.ca, Span(time.Second)
+			config.URL, config.CA, config.Timeout = strict.Texts{p.url}, p.ca, strict.Span(time.Second)
 			w := changer(t, config)
 			for _, ch := range changes {
 				if ch.Action == access.ActionResetPassword || len(ch.Object.Kind) == 0 {

@@ -11,6 +11,7 @@ import (
 	"github.com/go-ldap/ldap/v3"
 
 	"github.com/lapse-audit/lapse/internal/access"
+	"github.com/lapse-audit/lapse/internal/strict"
 )
 
 // Changer carries out changes in a directory, with the credential of write:. All that it reads and writes is at one server,
@@ -130,7 +131,7 @@ func (c *Changer) open(ctx context.Context) error {
 	}
 	c.s, c.home = s, home
 	if c.k.pinned == "" {
-		c.k.config.URL = Texts{s.url}
+		c.k.config.URL = strict.Texts{s.url}
 		c.k.pinned = s.raw.RemoteAddr().String()
 		if s.raw.RemoteAddr().Network() == "unix" {
 			_, c.k.pinned, _, _ = endpoint(s.url)

@@ -8,23 +8,22 @@ import (
 	"net/url"
 	"path"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/go-ldap/ldap/v3"
-	"go.yaml.in/yaml/v3"
 
 	"github.com/lapse-audit/lapse/internal/access"
 	"github.com/lapse-audit/lapse/internal/collect"
 	"github.com/lapse-audit/lapse/internal/spell"
+	"github.com/lapse-audit/lapse/internal/strict"
 )
 
 // Config is the section of a source of type ldap in lapse.yaml.
 type Config struct {
 	// URL is ldaps://HOST, ldap://HOST, ldapi://PATH or ldif:FILE. Of several servers the first that answers is read, and
 	// only that one: they must hold the same directory. Of several files all are read.
-	URL Texts `yaml:"url"`
+	URL strict.Texts `yaml:"url"`
 	// Dialect is active_directory, rfc2307 or auto (the default): what the server says of itself, or what a file holds.
 	Dialect string `yaml:"dialect"`
 
@@ -39,17 +38,17 @@ type Config struct {
 	Key  string `yaml:"key"`
 
 	// Base is where to read; by default all that the server says it holds.
-	Base Texts `yaml:"base"`
+	Base strict.Texts `yaml:"base"`
 	// Filter narrows what is read. An entry that it leaves out is not in the snapshot, and looks deleted.
 	Filter string `yaml:"filter"`
 	// PageSize is how many entries a page has, 1000 by default, which is what Active Directory gives at most.
 	PageSize uint32 `yaml:"page_size"`
 	// Timeout is how long the server may leave a request without any answer; 60s by default.
-	Timeout Span `yaml:"timeout"`
+	Timeout strict.Span `yaml:"timeout"`
 
 	// Lag is by how much lastLogonTimestamp may be behind the last sign-in: 14 days unless the domain's
 	// msDS-LogonTimeSyncInterval was changed.
-	Lag *Span `yaml:"lag"`
+	Lag *strict.Span `yaml:"lag"`
 	// ExactSignIn reads lastLogon from every server of URL, which then must name each domain controller.
 	ExactSignIn bool `yaml:"exact_sign_in"`
 
@@ -61,13 +60,13 @@ type Config struct {
 	// Fields gives the attribute of a field of accounts: employee_id: employeeNumber.
 	Fields map[string]string `yaml:"fields"`
 	// Attributes are kept as they are: a list, or a map of our name to the directory's.
-	Attributes Attributes `yaml:"attributes"`
+	Attributes strict.Attributes `yaml:"attributes"`
 	// Kinds say what an account is for; the first that fits wins over what the directory itself says.
 	Kinds []Kind `yaml:"kinds"`
 	// Disabled is a filter for accounts that can't sign in, for a directory that has no sign of its own: all others can.
 	Disabled string `yaml:"disabled"`
 	// Privileged are groups that give special rights beside those that are known to: by name, DN or SID.
-	Privileged Texts `yaml:"privileged"`
+	Privileged strict.Texts `yaml:"privileged"`
 
 	Incremental Incremental `yaml:"incremental"`
 
@@ -132,7 +131,7 @@ type Incremental struct {
 	// Method is dirsync, usn or off (the default).
 	Method string `yaml:"method"`
 	// FullEvery is when all is read again and compared; 7 days by default.
-	FullEvery Span `yaml:"full_every"`
+	FullEvery strict.Span `yaml:"full_every"`
 }
 
 // How to read only what changed.
@@ -150,87 +149,17 @@ type Roster struct {
 	Fields map[string]string `yaml:"fields"`
 }
 
-// Texts is one text or a list of texts in YAML.
-type Texts []string
-
-// UnmarshalYAML implements yaml.Unmarshaler.
-func (t *Texts) UnmarshalYAML(n *yaml.Node) error {
-	list := []*yaml.Node{n}
-	if n.Kind == yaml.SequenceNode {
-		list = n.Content
-	}
-	*t = nil
-	for _, e := range list {
-		if e.Kind == yaml.AliasNode {
-			e = e.Alias
-		}
-		if e.Kind != yaml.ScalarNode {
-			return fmt.Errorf("line %d, column %d: want a text or a list of texts", e.Line, e.Column)
-		}
-		*t = append(*t, e.Value)
-	}
-	return nil
-}
-
-// Attributes gives the directory's name of each attribute.
-type Attributes map[string]string
-
-// UnmarshalYAML implements yaml.Unmarshaler.
-func (a *Attributes) UnmarshalYAML(n *yaml.Node) error {
-	if n.Kind == yaml.MappingNode {
-		return n.Decode((*map[string]string)(a))
-	}
-	var names Texts
-	if err := names.UnmarshalYAML(n); err != nil {
-		return err
-	}
-	*a = Attributes{}
-	for _, name := range names {
-		(*a)[name] = name
-	}
-	return nil
-}
-
-// Span is a length of time: 60s, 12h, 14d.
-type Span time.Duration
-
-// UnmarshalText reads Go's notation, and days.
-func (s *Span) UnmarshalText(text []byte) error {
-	if days, ok := strings.CutSuffix(string(text), "d"); ok {
-		n, err := strconv.Atoi(days)
-		if err != nil || n < 0 || n > 36500 {
-			return fmt.Errorf("%q is no length of time: write 60s, 12h or 14d", text)
-		}
-		*s = Span(time.Duration(n) * 24 * time.Hour)
-		return nil
-	}
-	d, err := time.ParseDuration(string(text))
-	if err != nil || d < 0 {
-		return fmt.Errorf("%q is no length of time: write 60s, 12h or 14d", text)
-	}
-	*s = Span(d)
-	return nil
-}
-
-func (s Span) String() string {
-	const day = 24 * time.Hour
-	if d := time.Duration(s); d >= day && d%day == 0 {
-		return fmt.Sprintf("%dd", d/day)
-	}
-	return time.Duration(s).String()
-}
-
 // defaults are the values of what is not set.
 func (c Config) defaults() Config {
 	c.Dialect = cmp.Or(c.Dialect, "auto")
 	c.PageSize = cmp.Or(c.PageSize, 1000)
-	c.Timeout = cmp.Or(c.Timeout, Span(time.Minute))
+	c.Timeout = cmp.Or(c.Timeout, strict.Span(time.Minute))
 	if c.Lag == nil {
-		lag := Span(14 * 24 * time.Hour)
+		lag := strict.Span(14 * 24 * time.Hour)
 		c.Lag = &lag
 	}
 	c.Incremental.Method = cmp.Or(c.Incremental.Method, "off")
-	c.Incremental.FullEvery = cmp.Or(c.Incremental.FullEvery, Span(7*24*time.Hour))
+	c.Incremental.FullEvery = cmp.Or(c.Incremental.FullEvery, strict.Span(7*24*time.Hour))
 	if c.Bind.Method == "" {
 		c.Bind.Method = Anonymous
 		if c.Bind.DN != "" {

@@ -7,6 +7,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/lapse-audit/lapse/internal/collect"
+	"github.com/lapse-audit/lapse/internal/strict"
 )
 
 // secretRef refers to a secret, which tests resolve to the password.
@@ -58,7 +59,7 @@ func TestConfigFaults(t *testing.T) {
 
 func TestSpan(t *testing.T) {
 	for text, want := range map[string]string{"14d": "14d", "90s": "1m30s", "48h": "2d", "-1s": "", "3 weeks": "", "xd": ""} {
-		var s Span
+		var s strict.Span
 		err := s.UnmarshalText([]byte(text))
 		if (err != nil) != (want == "") || err == nil && s.String() != want {
 			t.Errorf("%q: %s, %v, want %q", text, s, err, want)

@@ -18,6 +18,7 @@ import (
 
 	"github.com/lapse-audit/lapse/collectors/ldap/ldaptest"
 	"github.com/lapse-audit/lapse/internal/access"
+	"github.com/lapse-audit/lapse/internal/strict"
 	"github.com/lapse-audit/lapse/internal/synth"
 )
 
@@ -25,7 +26,7 @@ const demoDomain = "DC=corp,DC=planetary,DC=example"
 
 // demoConfig reads the made-up company's directory below a domain.
 func demoConfig(url, domain string) Config {
-	return Config{URL: Texts{url}, Fields: map[string]string{"owner_id": "manager"}, Kinds: []Kind{
+	return Config{URL: strict.Texts{url}, Fields: map[string]string{"owner_id": "manager"}, Kinds: []Kind{
 		{Kind: access.KindHuman, OU: "OU=Users," + domain}, {Kind: access.KindService, OU: "OU=Service," + domain}, {Kind: access.KindShared, OU: "OU=Shared," + domain},
 	}}
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/lapse-audit/lapse/internal/collect"
+	"github.com/lapse-audit/lapse/internal/strict"
 )
 
 func diagnose(t testing.TB, k *Collector) []collect.Advice {
@@ -72,7 +73,7 @@ func TestDoctorsCommandsHelp(t *testing.T) {
 	d := corpDC(t)
 	twin := d.copy(t, "bare", fmt.Sprintf("dn: CN=Pre-Windows 2000 Compatible Access,CN=Builtin,%s\nchangetype: modify\ndelete: member\nmember: CN=S-1-5-11,CN=ForeignSecurityPrincipals,%s\n", domain, domain))
 	config := twin.config()
-	config.Bind.DN, config.Base = "reader@corp.example", Texts{"OU=Service," + domain}
+	config.Bind.DN, config.Base = "reader@corp.example", strict.Texts{"OU=Service," + domain}
 	before := take(t, collector(t, config))
 	if a := before.accounts["svc-backup"]; a.ID == "" || a.Enabled != nil {
 		t.Fatalf("svc-backup before: %+v", a)
@@ -106,7 +107,7 @@ func TestDoctorsCommandsHelp(t *testing.T) {
 func TestDoctorOnFiles(t *testing.T) {
 	d := corpDC(t)
 	file := export(t, d, "objectClass", "objectGUID", "objectSid", "sAMAccountName")
-	advice := diagnose(t, collector(t, Config{URL: Texts{"ldif:" + file}}))
+	advice := diagnose(t, collector(t, Config{URL: strict.Texts{"ldif:" + file}}))
 	if a := find(advice, "userAccountControl"); !a.Missing || !strings.Contains(a.Detail, "was not exported") {
 		t.Errorf("userAccountControl: %+v", a)
 	}
@@ -117,7 +118,7 @@ func TestDoctorOnFiles(t *testing.T) {
 
 func TestDoctorOnOpenLDAP(t *testing.T) {
 	url := startSlapd(t, "dn: dc=desk,dc=example\nobjectClass: domain\n\ndn: uid=ada,dc=desk,dc=example\nobjectClass: account\nobjectClass: posixAccount\nuid: ada\ncn: Ada\nuidNumber: 1\ngidNumber: 1\nhomeDirectory: /\n")
-	advice := diagnose(t, collector(t, Config{URL: Texts{url}, Base: Texts{"dc=desk,dc=example"}}))
+	advice := diagnose(t, collector(t, Config{URL: strict.Texts{url}, Base: strict.Texts{"dc=desk,dc=example"}}))
 	if a := find(advice, "uid"); a.Missing || !strings.HasPrefix(a.Detail, "can be read") {
 		t.Errorf("uid: %+v", a)
 	}

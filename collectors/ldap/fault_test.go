@@ -17,6 +17,7 @@ import (
 
 	"github.com/lapse-audit/lapse/collectors/ldap/ldaptest"
 	"github.com/lapse-audit/lapse/internal/collect"
+	"github.com/lapse-audit/lapse/internal/strict"
 )
 
 // same fails the test unless two snapshots hold the same records.
@@ -106,8 +107,8 @@ func TestNoHalfSnapshot(t *testing.T) {
 			return pass
 		}, nil},
 		{"size limit", "size limit", func(n int64, _ string) fault { return map[bool]fault{true: tooMany}[n == 12] }, nil},
-		{"hang", "no answer for 300ms", func(n int64, _ string) fault { return map[bool]fault{true: hang}[n >= 12] }, func(c *Config) { c.Timeout = Span(300 * time.Millisecond) }},
-		{"wrong base", "check base:", nil, func(c *Config) { c.Base = Texts{"OU=Nowhere,DC=corp,DC=example"} }},
+		{"hang", "no answer for 300ms", func(n int64, _ string) fault { return map[bool]fault{true: hang}[n >= 12] }, func(c *Config) { c.Timeout = strict.Span(300 * time.Millisecond) }},
+		{"wrong base", "check base:", nil, func(c *Config) { c.Base = strict.Texts{"OU=Nowhere,DC=corp,DC=example"} }},
 	} {
 		t.Run(c.what, func(t *testing.T) {
 			p := newProxy(t, d)
@@ -206,12 +207,12 @@ func TestConnectFaults(t *testing.T) {
 		{"no authority", "ca: ", func(c *Config) { c.CA = filepath.Join(dir, "missing.pem") }, nil},
 		{"no PEM", "holds no certificate", func(c *Config) { c.CA = filepath.Join(dir, "other.key") }, nil},
 		{"wrong name", "is for another name", func(c *Config) { c.ServerName = "dc2.corp.example" }, nil},
-		{"unknown host", "no-such-host.invalid", func(c *Config) { c.URL = Texts{"ldaps://no-such-host.invalid"} }, nil},
-		{"nobody listens", "connection refused", func(c *Config) { c.URL = Texts{"ldaps://" + closed.Addr().String()} }, nil},
+		{"unknown host", "no-such-host.invalid", func(c *Config) { c.URL = strict.Texts{"ldaps://no-such-host.invalid"} }, nil},
+		{"nobody listens", "connection refused", func(c *Config) { c.URL = strict.Texts{"ldaps://" + closed.Addr().String()} }, nil},
 		{"silent server", "no answer for 200ms", func(c *Config) {
-			c.URL, c.Timeout = Texts{"ldaps://" + silent.Addr().String()}, Span(200*time.Millisecond)
+			c.URL, c.Timeout = strict.Texts{"ldaps://" + silent.Addr().String()}, strict.Span(200*time.Millisecond)
 		}, nil},
-		{"not TLS", "TLS: ", func(c *Config) { c.URL = Texts{"ldaps://" + net.JoinHostPort(d.IP, "389")} }, nil},
+		{"not TLS", "TLS: ", func(c *Config) { c.URL = strict.Texts{"ldaps://" + net.JoinHostPort(d.IP, "389")} }, nil},
 	} {
 		t.Run(c.what, func(t *testing.T) {
 			config := d.config()
@@ -259,7 +260,7 @@ func TestExpiredCertificate(t *testing.T) {
 		}
 	}()
 	config := d.config()
-	config.URL, config.CA = Texts{"ldaps://" + l.Addr().String()}, filepath.Join(dir, "c.pem")
+	config.URL, config.CA = strict.Texts{"ldaps://" + l.Addr().String()}, filepath.Join(dir, "c.pem")
 	if _, err := tryTake(t.Context(), collector(t, config)); err == nil || !strings.Contains(err.Error(), "is valid from") {
 		t.Errorf("error %v", err)
 	}

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/go-ldap/ldap/v3"
+
+	"github.com/lapse-audit/lapse/internal/strict"
 )
 
 // kept is a collector that keeps its entries in dir.
@@ -82,14 +84,14 @@ func TestIncrementalAgrees(t *testing.T) {
 				admin := twin.admin(t)
 				config := twin.config()
 				config.Bind.DN = who
-				config.Base = Texts{"OU=People," + domain, "OU=Service," + domain, "OU=Services," + domain, "CN=ForeignSecurityPrincipals," + domain}
+				config.Base = strict.Texts{"OU=People," + domain, "OU=Service," + domain, "OU=Services," + domain, "CN=ForeignSecurityPrincipals," + domain}
 				dir, now := t.TempDir(), time.Now()
 				for night := range 6 {
 					service := "OU=Service," + domain
 					if night >= 4 {
 						service = "OU=Services," + domain
 					}
-					config.Base = Texts{"OU=People," + domain, service}
+					config.Base = strict.Texts{"OU=People," + domain, service}
 					churn(t, admin, night)
 					got := take(t, kept(t, config, dir, method, &now))
 					want := take(t, kept(t, config, t.TempDir(), method, &now))
@@ -147,7 +149,7 @@ func TestIncrementalFilter(t *testing.T) {
 	}
 
 	// The log is of one naming context.
-	config.Base = Texts{"CN=Users," + domain, "DC=other,DC=example"}
+	config.Base = strict.Texts{"CN=Users," + domain, "DC=other,DC=example"}
 	now := time.Now()
 	if _, err := tryTake(t.Context(), kept(t, config, t.TempDir(), USN, &now)); err == nil || !strings.Contains(err.Error(), "lies outside") {
 		t.Errorf("error %v", err)
@@ -233,7 +235,7 @@ func TestBrokenReadKeepsCache(t *testing.T) {
 		return pass
 	}
 	broken := config
-	broken.URL, broken.CA = Texts{p.url}, p.ca
+	broken.URL, broken.CA = strict.Texts{p.url}, p.ca
 	if _, err := tryTake(t.Context(), kept(t, broken, dir, USN, &now)); err == nil {
 		t.Fatal("no error")
 	}

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/lapse-audit/lapse/internal/strict"
 )
 
 // plain is what can be told of a directory's files by looking at their lines.
@@ -84,7 +86,7 @@ func TestPlanetExpress(t *testing.T) {
 
 	server := startSlapdWith(t, text.String(), slapdConfig{global: `attributetype ( 1.2.840.113556.1.4.750 NAME 'groupType' SYNTAX 1.3.6.1.4.1.1466.115.121.1.27 SINGLE-VALUE )
 objectclass ( 1.2.840.113556.1.5.8 NAME 'Group' SUP top STRUCTURAL MUST ( groupType $ cn ) MAY ( member ) )`})
-	online := take(t, collector(t, Config{URL: Texts{server.url}}))
+	online := take(t, collector(t, Config{URL: strict.Texts{server.url}}))
 	exported := take(t, fromLDIF(t, server.export(t)))
 	offline := take(t, collector(t, config))
 

@@ -19,6 +19,8 @@ import (
 	"github.com/go-ldap/ldap/v3"
 
 	"github.com/lapse-audit/lapse/collectors/ldap/ldaptest"
+
+	"github.com/lapse-audit/lapse/internal/strict"
 )
 
 // proxy stands between the collector and a controller. It holds to the limits of Microsoft's servers, which Samba doesn't
@@ -114,7 +116,7 @@ func newProxy(t testing.TB, back *dc) *proxy {
 // config is that of the controller behind, through the proxy.
 func (p *proxy) config() Config {
 	c := p.back.config()
-	c.URL, c.CA = Texts{p.url}, p.ca
+	c.URL, c.CA = strict.Texts{p.url}, p.ca
 	return c
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/lapse-audit/lapse/internal/access"
 	"github.com/lapse-audit/lapse/internal/collect"
 	"github.com/lapse-audit/lapse/internal/collect/collecttest"
+	"github.com/lapse-audit/lapse/internal/strict"
 )
 
 // office is a small directory with one of everything that OpenLDAP knows.
@@ -157,7 +158,7 @@ func fromLDIF(t testing.TB, text string, change ...func(*Config)) *Collector {
 	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	c := Config{URL: Texts{"ldif:" + name}}
+	c := Config{URL: strict.Texts{"ldif:" + name}}
 	for _, f := range change {
 		f(&c)
 	}
@@ -209,7 +210,7 @@ func showAccount(a access.Account) string {
 // The same directory, from a server and from a file.
 func TestRFC2307(t *testing.T) {
 	server := startSlapdWith(t, office, overlays)
-	config := Config{URL: Texts{server.url}, Base: Texts{"dc=office,dc=example"}}
+	config := Config{URL: strict.Texts{server.url}, Base: strict.Texts{"dc=office,dc=example"}}
 	online := take(t, collector(t, config))
 	offline := take(t, fromLDIF(t, office))
 	exported := take(t, fromLDIF(t, server.export(t)))
@@ -285,11 +286,15 @@ func TestRFC2307(t *testing.T) {
 func TestRFC2307Suite(t *testing.T) {
 	server := startSlapdWith(t, office, overlays)
 	broken := map[string]func(testing.TB) collect.Collector{
-		"no server": func(t testing.TB) collect.Collector { return collector(t, Config{URL: Texts{"ldap://127.0.0.1:1"}}) },
-		"no such base": func(t testing.TB) collect.Collector {
-			return collector(t, Config{URL: Texts{server.url}, Base: Texts{"dc=elsewhere"}})
+		"no server": func(t testing.TB) collect.Collector {
+			return collector(t, Config{URL: strict.Texts{"ldap://127.0.0.1:1"}})
 		},
-		"no file": func(t testing.TB) collect.Collector { return collector(t, Config{URL: Texts{"ldif:nowhere.ldif"}}) },
+		"no such base": func(t testing.TB) collect.Collector {
+			return collector(t, Config{URL: strict.Texts{server.url}, Base: strict.Texts{"dc=elsewhere"}})
+		},
+		"no file": func(t testing.TB) collect.Collector {
+			return collector(t, Config{URL: strict.Texts{"ldif:nowhere.ldif"}})
+		},
 		"a file that was cut off": func(t testing.TB) collect.Collector {
 			return fromLDIF(t, office[:len(office)-30])
 		},
@@ -302,7 +307,7 @@ func TestRFC2307Suite(t *testing.T) {
 	t.Run("server", func(t *testing.T) {
 		collecttest.Run(t, collecttest.Spec{
 			New: func(t testing.TB) collect.Collector {
-				return collector(t, Config{URL: Texts{server.url}})
+				return collector(t, Config{URL: strict.Texts{server.url}})
 			},
 			Broken: broken, Secrets: secrets,
 		})
@@ -404,7 +409,7 @@ func TestDisabledByFilter(t *testing.T) {
 		t.Errorf("by an attribute that no entry has: enabled %s, notes %q", got, s.Provenance.Notes)
 	}
 	for dialect, filter := range map[string]string{RFC2307: "(a", ActiveDirectory: "(a=b)", "": "(a=b)"} {
-		if _, err := New(Config{URL: Texts{"ldif:x"}, Dialect: dialect, Disabled: filter}, Options{}); err == nil || !strings.Contains(err.Error(), "disabled: ") {
+		if _, err := New(Config{URL: strict.Texts{"ldif:x"}, Dialect: dialect, Disabled: filter}, Options{}); err == nil || !strings.Contains(err.Error(), "disabled: ") {
 			t.Errorf("dialect %q, disabled %s: error %v", dialect, filter, err)
 		}
 	}
@@ -503,10 +508,10 @@ func TestPrivilegedGroups(t *testing.T) {
 	text := person("a") + "dn: cn=Admins,dc=x\nobjectClass: groupOfNames\ncn: Admins\nentryUUID: g\nmember: uid=a,dc=x\n\n" +
 		"dn: cn=Others,dc=x\nobjectClass: groupOfNames\ncn: Others\nentryUUID: h\nmember:\n\ndn: cn=Directory Administrators,dc=x\nobjectClass: groupOfUniqueNames\ncn: Directory Administrators\nentryUUID: i\nuniqueMember: uid=a,dc=x\n"
 	for _, c := range []struct {
-		names Texts
+		names strict.Texts
 		want  string
 	}{
-		{nil, "? ? true"}, {Texts{"admins"}, "true false true"}, {Texts{"CN=others, DC=x"}, "false true true"},
+		{nil, "? ? true"}, {strict.Texts{"admins"}, "true false true"}, {strict.Texts{"CN=others, DC=x"}, "false true true"},
 	} {
 		s := take(t, fromLDIF(t, text, func(k *Config) { k.Privileged = c.names }))
 		e := s.entitlements
@@ -556,7 +561,7 @@ func TestDynamicGroups(t *testing.T) {
 			}
 		}
 	}
-	s := take(t, fromLDIF(t, people+person("e", "roomNumber: 7")+"dn: cn=d,dc=x\nobjectClass: groupOfURLs\ncn: d\nentryUUID: d\nmemberURL: ldap:///dc=x??sub?(roomNumber=7)\n", func(c *Config) { c.Attributes = Attributes{"room": "roomNumber"} }))
+	s := take(t, fromLDIF(t, people+person("e", "roomNumber: 7")+"dn: cn=d,dc=x\nobjectClass: groupOfURLs\ncn: d\nentryUUID: d\nmemberURL: ldap:///dc=x??sub?(roomNumber=7)\n", func(c *Config) { c.Attributes = strict.Attributes{"room": "roomNumber"} }))
 	if got := s.holders("d"); !slices.Equal(got, []string{"e"}) {
 		t.Errorf("by an attribute that is configured: held by %q", got)
 	}
@@ -577,10 +582,10 @@ func TestFileFilter(t *testing.T) {
 	if got := usernames(func(c *Config) { c.Filter = "(l=berlin)" }); !slices.Equal(got, []string{"a", "c"}) {
 		t.Errorf("filtered: %q", got)
 	}
-	if got := usernames(func(c *Config) { c.Base = Texts{"OU=Sub,DC=x"} }); !slices.Equal(got, []string{"c"}) {
+	if got := usernames(func(c *Config) { c.Base = strict.Texts{"OU=Sub,DC=x"} }); !slices.Equal(got, []string{"c"}) {
 		t.Errorf("below a base: %q", got)
 	}
-	if _, err := New(Config{URL: Texts{"ldif:x"}, Filter: "(a:caseExactMatch:=b)"}, Options{}); err == nil || !strings.Contains(err.Error(), "can only be sent to a server") {
+	if _, err := New(Config{URL: strict.Texts{"ldif:x"}, Filter: "(a:caseExactMatch:=b)"}, Options{}); err == nil || !strings.Contains(err.Error(), "can only be sent to a server") {
 		t.Errorf("a filter that is only for servers: %v", err)
 	}
 }
@@ -591,7 +596,7 @@ func TestRFC2307Rights(t *testing.T) {
 access to attrs=userPassword by * auth
 access to attrs=pwdAccountLockedTime,pwdChangedTime,pwdLastSuccess,member,uniqueMember,memberUid by dn.exact="uid=toor,ou=people,dc=office,dc=example" read by * none
 access to * by * read`})
-	s := take(t, collector(t, Config{URL: Texts{server.url}}))
+	s := take(t, collector(t, Config{URL: strict.Texts{server.url}}))
 	for name, a := range s.accounts {
 		if a.Enabled != nil || a.Locked != nil || a.LastLoginAt != nil {
 			t.Errorf("%s: %s", name, showAccount(a))
@@ -643,7 +648,7 @@ access to * by * read`})
 		}
 	}
 
-	s := take(t, collector(t, Config{URL: Texts{server.url}}))
+	s := take(t, collector(t, Config{URL: strict.Texts{server.url}}))
 	if got := s.holders("new"); !slices.Equal(got, []string{"ada", "left"}) || len(s.entitlements) != 1 {
 		t.Errorf("new is held by %q, entitlements %v", got, s.entitlements)
 	}
@@ -706,7 +711,7 @@ func TestLargeGroup(t *testing.T) {
 
 // What ldapsearch wrote of a 389 Directory Server 2.3.1 with '*' '+'. Read from that server over the network, it was the same.
 func Test389(t *testing.T) {
-	s := take(t, collector(t, Config{URL: Texts{"ldif:testdata/389ds.ldif"}}))
+	s := take(t, collector(t, Config{URL: strict.Texts{"ldif:testdata/389ds.ldif"}}))
 	for username, want := range map[string]string{
 		"ada": "58ca3e99-e8e511f1-8b62bba7-a41d41f6 true 2026-11-25T15:32:14Z", "bob": "58ca3e9a-e8e511f1-8b62bba7-a41d41f6 false 2026-11-25T15:32:14Z",
 	} {

@@ -16,6 +16,7 @@ import (
 	"github.com/lapse-audit/lapse/internal/access"
 	"github.com/lapse-audit/lapse/internal/collect"
 	"github.com/lapse-audit/lapse/internal/collect/collecttest"
+	"github.com/lapse-audit/lapse/internal/strict"
 )
 
 // shop is a directory in which changes are made.
@@ -107,7 +108,7 @@ func startShop(t testing.TB, ldif string, c slapdConfig) *shopServer {
 }
 
 func (s *shopServer) writing() Config {
-	return Config{URL: Texts{s.url}, StartTLS: true, CA: s.ca, Dialect: RFC2307, Base: Texts{s.suffix},
+	return Config{URL: strict.Texts{s.url}, StartTLS: true, CA: s.ca, Dialect: RFC2307, Base: strict.Texts{s.suffix},
 		Write: &Write{Bind: Bind{DN: s.rootDN(), Password: secretRef}}}
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/lapse-audit/lapse/internal/access"
 	"github.com/lapse-audit/lapse/internal/collect"
+	"github.com/lapse-audit/lapse/internal/strict"
 )
 
 // A directory that is the roster gives people with their managers, beside its accounts.
@@ -45,7 +46,7 @@ func TestRosterDates(t *testing.T) {
 		return fmt.Sprintf("dn: uid=%s,dc=x\nobjectClass: inetOrgPerson\nuid: %s\nentryUUID: 00000000-0000-0000-0000-00000000000%s\nemployeeNumber: 7\n%s\n\n", uid, uid, uid, more)
 	}
 	file := writeFile(t, entry("1", "description: 2025-03-30\nbusinessCategory: LEAVE")+entry("2", "description: 20250330120000Z")+entry("3", "description: soon")+entry("4", "businessCategory: retired"))
-	config := Config{URL: Texts{"ldif:" + file}, Roster: &Roster{
+	config := Config{URL: strict.Texts{"ldif:" + file}, Roster: &Roster{
 		Calendar: collect.Calendar{EndDate: collect.LastDay, Zone: "Europe/Berlin"}, Fields: map[string]string{"end_at": "description", "status": "businessCategory"},
 	}}
 	asRoster := func(o *Options) { o.Roster = true }

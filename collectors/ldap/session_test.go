@@ -12,6 +12,8 @@ import (
 	"github.com/go-ldap/ldap/v3"
 
 	"github.com/lapse-audit/lapse/collectors/ldap/ldaptest"
+
+	"github.com/lapse-audit/lapse/internal/strict"
 )
 
 // Every way to connect and to bind gives the same directory.
@@ -36,16 +38,16 @@ func TestWaysIn(t *testing.T) {
 		what   string
 		change func(*Config)
 	}{
-		{"start_tls", func(c *Config) { c.URL, c.StartTLS = Texts{"ldap://" + d.IP}, true }},
+		{"start_tls", func(c *Config) { c.URL, c.StartTLS = strict.Texts{"ldap://" + d.IP}, true }},
 		{"by name", func(c *Config) { c.ServerName = "dc1.corp.example" }},
 		{"ldapi", func(c *Config) { // whoever may open this socket is the system itself
-			c.URL, c.Bind = Texts{"ldapi://" + filepath.Join(d.Dir, "s/private/ldap_priv/ldapi")}, Bind{}
+			c.URL, c.Bind = strict.Texts{"ldapi://" + filepath.Join(d.Dir, "s/private/ldap_priv/ldapi")}, Bind{}
 		}},
 		{"by DN", func(c *Config) { c.Bind.DN = "CN=Administrator,CN=Users," + domain }},
 		{"gssapi", func(c *Config) {
 			c.Bind = Bind{Method: GSSAPI, User: "Administrator", Realm: "CORP.EXAMPLE", Password: secretRef, Krb5Conf: krb5, SPN: "ldap/dc1.corp.example"}
 		}},
-		{"failover", func(c *Config) { c.URL = Texts{"ldaps://127.0.0.1:1", d.URL(), "ldaps://127.0.0.1:2"} }},
+		{"failover", func(c *Config) { c.URL = strict.Texts{"ldaps://127.0.0.1:1", d.URL(), "ldaps://127.0.0.1:2"} }},
 	} {
 		t.Run(c.what, func(t *testing.T) {
 			config := d.config()
@@ -68,7 +70,7 @@ func TestRefusalEndsFailover(t *testing.T) {
 	p := newProxy(t, d)
 	config := d.config()
 	config.Bind.DN = "locked@corp.example"
-	config.URL, config.CA = Texts{p.url, p.url, p.url}, p.ca
+	config.URL, config.CA = strict.Texts{p.url, p.url, p.url}, p.ca
 	k := collector(t, config, func(o *Options) { o.Secret = wrongSecret })
 	if _, err := tryTake(t.Context(), k); err == nil || !strings.Contains(err.Error(), "password is wrong") {
 		t.Fatalf("error %v", err)
@@ -143,7 +145,7 @@ func TestClientCertificate(t *testing.T) {
 		}
 	}
 	s := startSlapdWith(t, "dn: dc=desk,dc=example\nobjectClass: domain\n\ndn: uid=ada,dc=desk,dc=example\nobjectClass: account\nuid: ada\n", slapdConfig{global: fmt.Sprintf("TLSCACertificateFile %[1]s/client.pem\nTLSCertificateFile %[1]s/server.pem\nTLSCertificateKeyFile %[1]s/server.key\nTLSVerifyClient demand", dir)})
-	config := Config{URL: Texts{s.url}, Base: Texts{s.suffix}, StartTLS: true, CA: "server.pem", Bind: Bind{Method: External}}
+	config := Config{URL: strict.Texts{s.url}, Base: strict.Texts{s.suffix}, StartTLS: true, CA: "server.pem", Bind: Bind{Method: External}}
 	here := func(o *Options) { o.Base = dir }
 	if _, err := tryTake(t.Context(), collector(t, config, here)); err == nil || !strings.Contains(err.Error(), s.url) {
 		t.Errorf("without a certificate: error %v", err)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/lapse-audit/lapse/collectors/ldap/ldaptest"
 	"github.com/lapse-audit/lapse/internal/access"
+	"github.com/lapse-audit/lapse/internal/strict"
 )
 
 // A second controller of the same domain, which is a copy of the first with sign-ins of its own.
@@ -40,7 +41,7 @@ func TestExactSignIn(t *testing.T) {
 	twin := d.copy(t, "twin", fmt.Sprintf("dn: CN=Roast,OU=People,%s\nchangetype: modify\nreplace: lastLogon\nlastLogon: 134000000000000000\n", domain))
 	config := d.config()
 	config.CA = bothCAs(t, d, twin)
-	config.URL = Texts{d.URL(), twin.URL()}
+	config.URL = strict.Texts{d.URL(), twin.URL()}
 	if s := take(t, collector(t, config)); s.accounts["roast"].LastLoginAt != nil {
 		t.Errorf("roast signed in at %s, which only the second controller knows", s.accounts["roast"].LastLoginAt)
 	}

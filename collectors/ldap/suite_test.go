@@ -13,12 +13,13 @@ import (
 
 	"github.com/lapse-audit/lapse/internal/collect"
 	"github.com/lapse-audit/lapse/internal/collect/collecttest"
+	"github.com/lapse-audit/lapse/internal/strict"
 )
 
 // quiet reads what no sign-in changes: reading Active Directory is a sign-in itself.
 func (d *dc) quiet() Config {
 	c := d.config()
-	c.Base = Texts{"OU=People," + domain, "CN=ForeignSecurityPrincipals," + domain}
+	c.Base = strict.Texts{"OU=People," + domain, "CN=ForeignSecurityPrincipals," + domain}
 	return c
 }
 
@@ -29,7 +30,7 @@ func TestSuiteOverLDAP(t *testing.T) {
 			p := newProxy(t, d)
 			change(p)
 			c := d.quiet()
-			c.URL, c.CA, c.PageSize = Texts{p.url}, p.ca, 5
+			c.URL, c.CA, c.PageSize = strict.Texts{p.url}, p.ca, 5
 			for _, f := range more {
 				f(&c)
 			}
@@ -63,7 +64,7 @@ func TestSuiteOverLDAP(t *testing.T) {
 			"garbage":       through(always(garbage)),
 			"size limit":    through(always(tooMany)),
 			"lost cookie":   through(always(noCookie)),
-			"hang":          through(always(hang), func(c *Config) { c.Timeout = Span(200 * time.Millisecond) }),
+			"hang":          through(always(hang), func(c *Config) { c.Timeout = strict.Span(200 * time.Millisecond) }),
 			"wrong password": func(t testing.TB) collect.Collector {
 				return collector(t, d.quiet(), func(o *Options) { o.Secret = wrongSecret })
 			},
@@ -112,11 +113,11 @@ func TestSuiteOverLDIF(t *testing.T) {
 			if err := os.WriteFile(to, []byte(edit(string(text))), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			return collector(t, Config{URL: Texts{"ldif:" + to}})
+			return collector(t, Config{URL: strict.Texts{"ldif:" + to}})
 		}
 	}
 	collecttest.Run(t, collecttest.Spec{
-		New: func(t testing.TB) collect.Collector { return collector(t, Config{URL: Texts{"ldif:" + file}}) },
+		New: func(t testing.TB) collect.Collector { return collector(t, Config{URL: strict.Texts{"ldif:" + file}}) },
 		Rejecting: edited(func(s string) string { // an account without an id
 			entries := strings.Split(s, "\n\n")
 			for i, e := range entries {
@@ -127,7 +128,9 @@ func TestSuiteOverLDIF(t *testing.T) {
 			return strings.Join(entries, "\n\n")
 		}),
 		Broken: map[string]func(testing.TB) collect.Collector{
-			"no file": func(t testing.TB) collect.Collector { return collector(t, Config{URL: Texts{"ldif:/nowhere.ldif"}}) },
+			"no file": func(t testing.TB) collect.Collector {
+				return collector(t, Config{URL: strict.Texts{"ldif:/nowhere.ldif"}})
+			},
 			"empty":   edited(func(string) string { return "\n\n" }),
 			"cut":     edited(func(s string) string { return s[:len(s)/2] + "\n\nnonsense" }),
 			"changes": edited(func(string) string { return "dn: cn=x\nchangetype: delete\n\n" }),
@@ -140,9 +143,9 @@ func TestExportEqualsServer(t *testing.T) {
 	d := corpDC(t)
 	file := export(t, d, "*", "msDS-User-Account-Control-Computed")
 	config := d.config()
-	config.URL, config.Bind, config.CA = Texts{"ldapi://" + filepath.Join(d.Dir, "s/private/ldap_priv/ldapi")}, Bind{}, ""
+	config.URL, config.Bind, config.CA = strict.Texts{"ldapi://" + filepath.Join(d.Dir, "s/private/ldap_priv/ldapi")}, Bind{}, ""
 	want := take(t, collector(t, config))
-	got := take(t, collector(t, Config{URL: Texts{"ldif:" + filepath.Base(file)}}, func(o *Options) { o.Base = filepath.Dir(file) }))
+	got := take(t, collector(t, Config{URL: strict.Texts{"ldif:" + filepath.Base(file)}}, func(o *Options) { o.Base = filepath.Dir(file) }))
 	same(t, "from the export", got, want)
 	if len(got.Provenance.Files) != 1 || got.Provenance.Files[0].Rows < 200 || got.Provenance.AsOf.IsZero() {
 		t.Errorf("provenance: %+v", got.Provenance.Files)
@@ -150,7 +153,7 @@ func TestExportEqualsServer(t *testing.T) {
 
 	// Of an attribute that was not exported nothing is known.
 	bare := export(t, d, "objectClass", "objectGUID", "objectSid", "sAMAccountName", "userAccountControl", "primaryGroupID", "groupType")
-	s := take(t, collector(t, Config{URL: Texts{"ldif:" + bare}}))
+	s := take(t, collector(t, Config{URL: strict.Texts{"ldif:" + bare}}))
 	a := s.accounts["svc-backup"]
 	if a.NeverLoggedIn != nil || a.HasSPN != nil || a.Enabled == nil {
 		t.Errorf("svc-backup: never %v, spn %v, enabled %v", a.NeverLoggedIn, a.HasSPN, a.Enabled)
@@ -164,13 +167,13 @@ func TestExportEqualsServer(t *testing.T) {
 func TestFileBase(t *testing.T) {
 	d := corpDC(t)
 	file := export(t, d, "*")
-	s := take(t, collector(t, Config{URL: Texts{"ldif:" + file}, Base: Texts{"ou=berlin, ou=people, " + strings.ToLower(domain)}}))
+	s := take(t, collector(t, Config{URL: strict.Texts{"ldif:" + file}, Base: strict.Texts{"ou=berlin, ou=people, " + strings.ToLower(domain)}}))
 	if len(s.accounts) != 1 || s.accounts["aberg"].ID == "" {
 		t.Errorf("accounts: %v", s.accounts)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := tryTake(ctx, collector(t, Config{URL: Texts{"ldif:" + file}})); err == nil {
+	if _, err := tryTake(ctx, collector(t, Config{URL: strict.Texts{"ldif:" + file}})); err == nil {
 		t.Error("no error when cancelled")
 	}
 }

@@ -7,13 +7,15 @@ import (
 	"strings"
 
 	"github.com/go-ldap/ldap/v3"
+
+	"github.com/lapse-audit/lapse/internal/strict"
 )
 
 // Write says as whom to carry out changes, and how. What it doesn't name is that of reading.
 type Write struct {
 	// URL is of a server that takes changes, where that which is read is a copy that takes none.
-	URL  Texts `yaml:"url"`
-	Bind Bind  `yaml:"bind"`
+	URL  strict.Texts `yaml:"url"`
+	Bind Bind         `yaml:"bind"`
 	// Cert and Key are PEM files of a client certificate.
 	Cert string `yaml:"cert"`
 	Key  string `yaml:"key"`

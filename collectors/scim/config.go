@@ -9,15 +9,13 @@ import (
 	"net/url"
 	"path"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
-
-	"go.yaml.in/yaml/v3"
 
 	"github.com/lapse-audit/lapse/internal/access"
 	"github.com/lapse-audit/lapse/internal/collect"
 	"github.com/lapse-audit/lapse/internal/spell"
+	"github.com/lapse-audit/lapse/internal/strict"
 )
 
 // Config is the section of a source of type scim in lapse.yaml.
@@ -41,9 +39,9 @@ type Config struct {
 	// MaxRate is how many requests are sent a second, 10 by default. Others share the server's limit.
 	MaxRate float64 `yaml:"max_rate"`
 	// Timeout is how long one request may take, 60s by default.
-	Timeout Span `yaml:"timeout"`
+	Timeout strict.Span `yaml:"timeout"`
 	// RetryFor is how long a request is tried again that was put off or broke, 5m by default.
-	RetryFor Span `yaml:"retry_for"`
+	RetryFor strict.Span `yaml:"retry_for"`
 
 	// Filter narrows which users are read: userType eq "Employee". A user that it leaves out is not in the snapshot, and
 	// looks deleted.
@@ -57,11 +55,11 @@ type Config struct {
 	// sub-attribute, and after the URN of an extension and a colon: urn:example:User:lastLogin.
 	Fields map[string]string `yaml:"fields"`
 	// Attributes are kept as they are: a list of SCIM attributes, or a map of our name to theirs.
-	Attributes Attributes `yaml:"attributes"`
+	Attributes strict.Attributes `yaml:"attributes"`
 	// Kinds say what an account is for; the first that fits wins. SCIM itself doesn't say.
 	Kinds []Kind `yaml:"kinds"`
 	// Privileged are the groups, roles and entitlements that give special rights: by name, value or id.
-	Privileged Texts `yaml:"privileged"`
+	Privileged strict.Texts `yaml:"privileged"`
 }
 
 // Auth says as whom to read: with a bearer token, or a user and a password.
@@ -95,68 +93,6 @@ type Kind struct {
 	UserType string `yaml:"user_type"`
 }
 
-// Texts is one text or a list of texts in YAML.
-type Texts []string
-
-// UnmarshalYAML implements yaml.Unmarshaler.
-func (t *Texts) UnmarshalYAML(n *yaml.Node) error {
-	list := []*yaml.Node{n}
-	if n.Kind == yaml.SequenceNode {
-		list = n.Content
-	}
-	*t = nil
-	for _, e := range list {
-		if e.Kind == yaml.AliasNode {
-			e = e.Alias
-		}
-		if e.Kind != yaml.ScalarNode {
-			return fmt.Errorf("line %d, column %d: want a text or a list of texts", e.Line, e.Column)
-		}
-		*t = append(*t, e.Value)
-	}
-	return nil
-}
-
-// Attributes gives the server's name of each attribute.
-type Attributes map[string]string
-
-// UnmarshalYAML implements yaml.Unmarshaler.
-func (a *Attributes) UnmarshalYAML(n *yaml.Node) error {
-	if n.Kind == yaml.MappingNode {
-		return n.Decode((*map[string]string)(a))
-	}
-	var names Texts
-	if err := names.UnmarshalYAML(n); err != nil {
-		return err
-	}
-	*a = Attributes{}
-	for _, name := range names {
-		(*a)[name] = name
-	}
-	return nil
-}
-
-// Span is a length of time: 60s, 5m, 1d.
-type Span time.Duration
-
-// UnmarshalText reads Go's notation, and days.
-func (s *Span) UnmarshalText(text []byte) error {
-	if days, ok := strings.CutSuffix(string(text), "d"); ok {
-		if n, err := strconv.Atoi(days); err == nil && n >= 0 && n <= 3650 {
-			*s = Span(time.Duration(n) * 24 * time.Hour)
-			return nil
-		}
-	}
-	d, err := time.ParseDuration(string(text))
-	if err != nil || d < 0 {
-		return fmt.Errorf("%q is no length of time: write 60s, 5m or 1d", text)
-	}
-	*s = Span(d)
-	return nil
-}
-
-func (s Span) String() string { return time.Duration(s).String() }
-
 // defaults are the values of what is not set.
 func (c Config) defaults() Config {
 	c.URL = strings.TrimRight(c.URL, "/")
@@ -164,8 +100,8 @@ func (c Config) defaults() Config {
 	c.MaxPage = cmp.Or(c.MaxPage, 32<<20)
 	c.Concurrency = cmp.Or(c.Concurrency, 1)
 	c.MaxRate = cmp.Or(c.MaxRate, 10)
-	c.Timeout = cmp.Or(c.Timeout, Span(time.Minute))
-	c.RetryFor = cmp.Or(c.RetryFor, Span(5*time.Minute))
+	c.Timeout = cmp.Or(c.Timeout, strict.Span(time.Minute))
+	c.RetryFor = cmp.Or(c.RetryFor, strict.Span(5*time.Minute))
 	c.Memberships = cmp.Or(c.Memberships, InGroups)
 	return c
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/lapse-audit/lapse/internal/access"
 	"github.com/lapse-audit/lapse/internal/collect"
+	"github.com/lapse-audit/lapse/internal/strict"
 )
 
 // FuzzPage reads anything as the answer of a server: it must end with an error or with records that the runner takes,
@@ -34,7 +35,7 @@ func FuzzPage(f *testing.F) {
 		}
 		var out keeper
 		fields := map[string]string{"last_login_at": "urn:x:lastLogin", "mfa": "emails.primary", "purpose": "title"}
-		k := &Collector{config: Config{Fields: fields, Attributes: Attributes{"a": "name.givenName", "b": "roles"}, Memberships: InUsers}.defaults()}
+		k := &Collector{config: Config{Fields: fields, Attributes: strict.Attributes{"a": "name.givenName", "b": "roles"}, Memberships: InUsers}.defaults()}
 		r := &reading{Collector: k, ctx: t.Context(), out: &out, values: map[string]bool{}, oddities: map[string]int{}}
 		l := r.listing("Users", nil, r.user)
 		l.passes, l.seen, l.seed = 1, map[uint64]uint8{}, maphash.MakeSeed()

@@ -17,6 +17,7 @@ import (
 	"github.com/lapse-audit/lapse/internal/access"
 	"github.com/lapse-audit/lapse/internal/collect"
 	"github.com/lapse-audit/lapse/internal/spell"
+	"github.com/lapse-audit/lapse/internal/strict"
 )
 
 // Config is the section of a source of type sql in lapse.yaml.
@@ -36,7 +37,7 @@ type Config struct {
 	// CA is a PEM file of whom to trust instead of the system's authorities.
 	CA string `yaml:"ca"`
 	// Timeout is how long one query may run, 5m by default. The server ends it then.
-	Timeout Span `yaml:"timeout"`
+	Timeout strict.Span `yaml:"timeout"`
 
 	// Preset reads the accounts of the database server itself: postgres or mariadb.
 	Preset string `yaml:"preset"`
@@ -103,24 +104,9 @@ func (q Queries) list() []query {
 	return out
 }
 
-// Span is a length of time: 60s, 5m.
-type Span time.Duration
-
-// UnmarshalText reads Go's notation.
-func (s *Span) UnmarshalText(text []byte) error {
-	d, err := time.ParseDuration(string(text))
-	if err != nil || d <= 0 {
-		return fmt.Errorf("%q is no length of time: write 60s or 5m", text)
-	}
-	*s = Span(d)
-	return nil
-}
-
-func (s Span) String() string { return time.Duration(s).String() }
-
 // defaults are the values of what is not set.
 func (c Config) defaults() Config {
-	c.Timeout = cmp.Or(c.Timeout, Span(5*time.Minute))
+	c.Timeout = cmp.Or(c.Timeout, strict.Span(5*time.Minute))
 	if c.TLS == "" {
 		c.TLS = Verify
 		if a, err := parseAddress(c.URL); err == nil && (a.local() || c.Socket != "") {

@@ -55,6 +55,7 @@ func (a *App) Doctor(ctx context.Context, uids []string) []Check {
 	if !slices.ContainsFunc(a.Config.Sources, rosterSource) {
 		out = append(out, Check{"roster", false, a.Config.File + ": no source has a roster section: nobody will be known to have left"})
 	}
+	a.checkLists(ctx, note)
 	sources, err := a.Sources(uids)
 	if err != nil {
 		note("sources", err, "")
@@ -67,6 +68,9 @@ func (a *App) Doctor(ctx context.Context, uids []string) []Check {
 		}
 		for _, g := range res.Gaps {
 			out = append(out, Check{"source " + s.UID, false, "gap: " + g.String()})
+		}
+		if stale := res.Provenance.Stale; stale != "" {
+			out = append(out, Check{"source " + s.UID, false, "stale: " + stale})
 		}
 		for _, n := range res.Provenance.Notes {
 			out = append(out, Check{"source " + s.UID, true, "note: " + n})

@@ -166,6 +166,15 @@ func (a *App) leaving(ctx context.Context, run store.RunInfo, inputs []store.Run
 	if err := a.owned(ctx, inputs, l); err != nil {
 		return nil, err
 	}
+	inventory, err := a.Inventory(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, one := range inventory {
+		if one.Source == "" {
+			l.Apart = append(l.Apart, remediate.Unconnected{Name: one.Name, Owner: one.Owner})
+		}
+	}
 	for p, err := range a.store.RunPeople(ctx, run.ID) {
 		if err != nil {
 			return nil, err

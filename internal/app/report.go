@@ -75,8 +75,10 @@ func (a *App) reportData(ctx context.Context, id uint64) (reports.Data, error) {
 	if data.Exceptions, err = a.reportExceptions(ctx, data.Run.Previous); err != nil {
 		return data, err
 	}
-	data.Changes, err = reportChanges(ctx, s, run.ID)
-	return data, err
+	if data.Changes, err = reportChanges(ctx, s, run.ID); err != nil {
+		return data, err
+	}
+	return data, a.reportLists(ctx, &data)
 }
 
 // assigneeNames names those who are asked about the findings; roles stay as they are.

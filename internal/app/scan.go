@@ -61,6 +61,16 @@ func (a *App) scanOptions(ctx context.Context, o ScanOptions) (scan.Options, err
 	if len(sources) == 0 {
 		return scan.Options{}, fmt.Errorf("%s: sources: there is none: name an export of HR and of an app", a.Config.File)
 	}
+	contracts, err := a.Contracts(ctx)
+	if err != nil {
+		return scan.Options{}, err
+	}
+	for i := range sources {
+		sources[i].Contracts = contracts
+	}
+	if _, err := a.Inventory(ctx); err != nil { // before the work is done, not when it is reported
+		return scan.Options{}, err
+	}
 	decisions, err := a.State(ctx)
 	if err != nil {
 		return scan.Options{}, err

@@ -49,6 +49,9 @@ func (a *App) source(s config.Source) (scan.Source, error) {
 		if err == nil && s.HasHook() {
 			_, err = collectors.Hook(s.DecodeHook, a.env(s))
 		}
+		if err == nil && s.Usage.IsSet() {
+			c, err = collectors.WithUsage(c, s.Usage.Decode, a.env(s))
+		}
 		if err != nil {
 			return scan.Source{}, a.placed(s, err)
 		}
@@ -88,12 +91,13 @@ func (a *App) changer(uid string) (collect.Changer, error) {
 		return nil, fmt.Errorf("%s: there is no source %q%s", a.Config.File, uid, a.nearSource(uid))
 	}
 	s := a.Config.Sources[i]
+	if s.HasHook() {
+		return collectors.Hook(s.DecodeHook, a.env(s))
+	}
+	s.Usage = config.List{} // which is read by somebody else than who changes
 	src, err := a.source(s)
 	if err != nil {
 		return nil, err
-	}
-	if s.HasHook() {
-		return collectors.Hook(s.DecodeHook, a.env(s))
 	}
 	return collectors.ChangerOf(src.Collector)
 }

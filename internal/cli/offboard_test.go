@@ -65,7 +65,7 @@ remediation:
 		t.Errorf("another client sees\n%s\nit was\n%s\n%s%s", now, was, stdout, stderr)
 	}
 	certificate := lapse(t, d.dir, "offboard", "certificate", plan, "--config", config, "--at", when(3))
-	if !regexp.MustCompile(`ad +`+userName(leaver)+` +disable +done .*read back from the system`).MatchString(certificate) {
+	if !regexp.MustCompile(`ad +` + userName(leaver) + ` +disable +done .*read back from the system`).MatchString(certificate) {
 		t.Errorf("the certificate:\n%s", certificate)
 	}
 	if undo := lapse(t, d.dir, "undo", plan, "--config", config, "--by", "hr:E3"); entry() != was {

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -141,7 +142,7 @@ func (o *collectOptions) run(ctx context.Context, sources []string) (err error) 
 			asOf = c.Snapshot.TakenAt
 		}
 		l.add(collectedJSON(c), c.Source.UID, string(c.Snapshot.Status), fmt.Sprint(c.Result.Total()), fmt.Sprint(c.Result.Rejected),
-			asOf.In(a.Config.Location).Format("2006-01-02 15:04"), c.Verdict.String())
+			asOf.In(a.Config.Location).Format("2006-01-02 15:04"), cmp.Or(c.Verdict.String(), c.Result.Provenance.Stale))
 	}
 	if err := l.print(o.sys.Stdout, o.format, "There is no source."); err != nil {
 		return err

@@ -2,9 +2,12 @@ package cli_test
 
 import (
 	"archive/tar"
+	"archive/zip"
 	"bytes"
 	"compress/gzip"
 	"context"
+	"encoding/csv"
+	"encoding/xml"
 	"errors"
 	"flag"
 	"fmt"
@@ -15,6 +18,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -61,6 +65,15 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits":  exits,
 			"bundle": makeBundle,
+			"sheet":  makeSheet,
+			"pack":   packFiles,
+			"dated": func(ts *testscript.TestScript, _ bool, args []string) { // dated 2026-11-22T20:00:00Z FILE...
+				at, err := time.Parse(time.RFC3339, args[0])
+				ts.Check(err)
+				for _, name := range args[1:] {
+					ts.Check(os.Chtimes(ts.MkAbs(name), at, at))
+				}
+			},
 			"forge": func(ts *testscript.TestScript, _ bool, args []string) {
 				text := ts.ReadFile(args[0])
 				ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(strings.Replace(text, "hand-over", "hand_over", 1)), 0o600))
@@ -100,6 +113,62 @@ func makeBundle(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(w.AddFS(os.DirFS(ts.MkAbs(args[1]))))
 	ts.Check(errors.Join(w.Close(), gz.Close()))
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), b.Bytes(), 0o600))
+}
+
+// makeSheet makes a workbook of a CSV file, as a spreadsheet does: sheet IN.csv OUT.xlsx. What looks like a date becomes one.
+func makeSheet(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: sheet IN.csv OUT.xlsx")
+	}
+	rows, err := csv.NewReader(strings.NewReader(ts.ReadFile(args[0]))).ReadAll()
+	ts.Check(err)
+	var cells strings.Builder
+	for _, row := range rows {
+		cells.WriteString("<row>")
+		for _, text := range row {
+			if day, err := time.Parse(time.DateOnly, text); err == nil {
+				fmt.Fprintf(&cells, `<c s="1"><v>%d</v></c>`, int(day.Sub(time.Date(1899, 12, 30, 0, 0, 0, 0, time.UTC)).Hours()/24))
+				continue
+			}
+			cells.WriteString(`<c t="inlineStr"><is><t>`)
+			ts.Check(xml.EscapeText(&cells, []byte(text)))
+			cells.WriteString("</t></is></c>")
+		}
+		cells.WriteString("</row>")
+	}
+	const types = "http://schemas.openxmlformats.org/officeDocument/2006/relationships/"
+	writeZip(ts, args[1], [][2]string{
+		{"_rels/.rels", `<Relationships><Relationship Id="r1" Type="` + types + `officeDocument" Target="xl/workbook.xml"/></Relationships>`},
+		{"xl/workbook.xml", `<workbook xmlns:r="x"><sheets><sheet name="Sheet1" sheetId="1" r:id="r1"/></sheets></workbook>`},
+		{"xl/_rels/workbook.xml.rels", `<Relationships><Relationship Id="r1" Type="` + types + `worksheet" Target="sheet1.xml"/><Relationship Id="r2" Type="` + types + `styles" Target="styles.xml"/></Relationships>`},
+		{"xl/styles.xml", `<styleSheet><cellXfs><xf numFmtId="0"/><xf numFmtId="14"/></cellXfs></styleSheet>`},
+		{"xl/sheet1.xml", `<worksheet><sheetData>` + cells.String() + `</sheetData></worksheet>`},
+	})
+}
+
+// packFiles packs files: pack OUT.zip FILE...
+func packFiles(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: pack OUT.zip FILE...")
+	}
+	var files [][2]string
+	for _, name := range args[1:] {
+		files = append(files, [2]string{name, ts.ReadFile(name)})
+	}
+	writeZip(ts, args[0], files)
+}
+
+func writeZip(ts *testscript.TestScript, name string, files [][2]string) {
+	var b bytes.Buffer
+	w := zip.NewWriter(&b)
+	for _, f := range files {
+		to, err := w.Create(f[0])
+		ts.Check(err)
+		_, err = to.Write([]byte(f[1]))
+		ts.Check(err)
+	}
+	ts.Check(w.Close())
+	ts.Check(os.WriteFile(ts.MkAbs(name), b.Bytes(), 0o600))
 }
 
 // makeRoster writes a roster of N people, p0 to pN-1, of whom every third has left: mkhr N FILE.

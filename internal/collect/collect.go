@@ -45,6 +45,9 @@ type Provenance struct {
 	Files    []File
 	// AsOf is when the source itself says that its data is from (an export's time); zero is the time of reading.
 	AsOf time.Time
+	// Stale says in words why the data, though it was read whole, is older than the source may be: an export by hand that is
+	// overdue. "" where it isn't.
+	Stale string
 	// Coverage names the signals that the collector knows to be whole or missing. For all others it is measured from the
 	// records.
 	Coverage map[string]access.Coverage

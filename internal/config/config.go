@@ -36,6 +36,8 @@ type Config struct {
 	Sources    []Source  `yaml:"sources"`
 	People     string    `yaml:"people"`     // people.yaml: one person's records over several rosters
 	Exceptions string    `yaml:"exceptions"` // a file of exceptions kept in git, applied at each scan
+	Contracts  List      `yaml:"contracts"`  // what licenses cost, beside what sources say
+	Inventory  List      `yaml:"inventory"`  // every app of the company, connected or not
 	Report     Report    `yaml:"report"`
 
 	Remediation remediate.Settings `yaml:"remediation"`
@@ -186,6 +188,7 @@ type Source struct {
 	Directory bool      `yaml:"directory"` // the people's main directory
 	Links     Links     `yaml:"links"`
 	Authority string    `yaml:"authority"` // uid of the source of which its accounts and groups are copies
+	Usage     List      `yaml:"usage"`     // a file that says when the accounts were last used, where the source doesn't
 	Limits    yaml.Node `yaml:"guard"`
 
 	Guard   Guard     `yaml:"-"` // Limits laid over the general guard
@@ -206,6 +209,26 @@ type Report struct {
 	Dir string `yaml:"dir"`
 }
 
+// List is a list that is kept by hand: in lapse.yaml, in a file that it names, or in one of which it says how to read it.
+// What its items are belongs to whoever decodes it.
+type List struct {
+	node yaml.Node
+	file string
+	path string
+}
+
+// UnmarshalYAML keeps the section for Decode.
+func (l *List) UnmarshalYAML(n *yaml.Node) error {
+	l.node = *n
+	return nil
+}
+
+// IsSet reports whether there is such a section.
+func (l *List) IsSet() bool { return !l.node.IsZero() }
+
+// Decode reads the section into v, strictly.
+func (l *List) Decode(v any) error { return strict.Decode(l.file, &l.node, l.path, v) }
+
 // Decode reads the part of the section that the source's type owns into v, strictly.
 func (s *Source) Decode(v any) error {
 	return strict.Decode(s.file, &s.section, fmt.Sprintf("sources[%s]", s.UID), v)
@@ -220,7 +243,7 @@ func (s *Source) DecodeHook(v any) error {
 }
 
 // common are the keys that every source has.
-var common = map[string]bool{"uid": true, "name": true, "type": true, "directory": true, "links": true, "guard": true, "authority": true}
+var common = map[string]bool{"uid": true, "name": true, "type": true, "directory": true, "links": true, "usage": true, "guard": true, "authority": true}
 
 // UnmarshalYAML parts the common keys from those of the type.
 func (s *Source) UnmarshalYAML(n *yaml.Node) error {
@@ -330,10 +353,13 @@ func Parse(file, dir string, data []byte) (*Config, error) {
 	if err := strict.Decode(file, doc.Content[0], "", &c); err != nil {
 		return nil, err
 	}
+	c.Contracts.file, c.Contracts.path = file, "contracts"
+	c.Inventory.file, c.Inventory.path = file, "inventory"
 	var errs []error
 	for i := range c.Sources {
 		src := &c.Sources[i]
 		src.file, src.Guard = file, c.Guard
+		src.Usage.file, src.Usage.path = file, fmt.Sprintf("sources[%s].usage", src.UID)
 		if !src.Limits.IsZero() {
 			errs = append(errs, strict.Decode(file, &src.Limits, fmt.Sprintf("sources[%s].guard", src.UID), &src.Guard))
 			if err := src.Guard.Validate(); err != nil {

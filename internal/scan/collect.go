@@ -27,6 +27,7 @@ type Source struct {
 	EmployeeIDs []string
 	Limits      collect.Limits
 	Collector   collect.Collector
+	Contracts   collect.Contracts // of all sources
 }
 
 // Evidence is what is kept with a snapshot about how it was read and judged.
@@ -102,7 +103,11 @@ func collectOne(ctx context.Context, o Options, src Source) (c Collected, err er
 	}()
 
 	var failure error
-	c.Result, failure = collect.Run(ctx, src.Collector, sink{w}, collect.Options{Limits: src.Limits, Now: o.Time})
+	out := src.Contracts.Into(src.UID, sink{w})
+	c.Result, failure = collect.Run(ctx, src.Collector, out, collect.Options{Limits: src.Limits, Now: o.Time})
+	if failure == nil {
+		failure = out.Finish(&c.Result.Provenance)
+	}
 	if failure != nil {
 		if err := fatal(ctx, failure); err != nil {
 			return c, err
@@ -225,6 +230,9 @@ func inputs(ctx context.Context, o Options, collected []Collected) ([]store.RunI
 	for _, c := range collected {
 		in := store.RunInput{Source: c.Source.UID, Name: c.Source.Name, Type: c.Source.Type, Roster: c.Source.Roster,
 			Directory: c.Source.Directory, Status: store.InputFresh, Snapshot: c.Snapshot.ID}
+		if stale := c.Result.Provenance.Stale; stale != "" {
+			in.Status, in.Reason, in.StaleNights = store.InputStale, stale, before[c.Source.UID]+1
+		}
 		if !c.Verdict.Accepted {
 			in.Status, in.Reason, in.StaleNights = store.InputQuarantined, c.Verdict.String(), before[c.Source.UID]+1
 			in.Snapshot = 0

@@ -65,6 +65,8 @@ func incomplete(inputs []store.RunInput, j judgement) []string {
 		case in.Status == store.InputFresh:
 		case in.Snapshot == 0:
 			out = append(out, fmt.Sprintf("%s is %s and has no earlier snapshot to stand in", in.Source, in.Status))
+		case in.Status == store.InputStale && !in.AsOf.IsZero():
+			out = append(out, fmt.Sprintf("%s is stale; its data is of %s", in.Source, in.AsOf.Format("2006-01-02 15:04 MST")))
 		default:
 			out = append(out, fmt.Sprintf("%s is %s; its snapshot of %s stands in", in.Source, in.Status, in.Taken.Format("2006-01-02 15:04 MST")))
 		}

@@ -20,8 +20,8 @@ var sqlFiles embed.FS
 // InputStatus says how good a source's part in a run is.
 type InputStatus string
 
-// A fresh input is a snapshot of this run, a stale one is older; a quarantined one is older too, or none, because this run's
-// snapshot was refused.
+// A fresh input is a snapshot of this run. A stale one is so too, but of data that is older than the source may be. A
+// quarantined one is older, or none, because this run's snapshot was refused.
 const (
 	InputFresh       InputStatus = "fresh"
 	InputStale       InputStatus = "stale"

@@ -13,7 +13,7 @@ SELECT
     text(i.type) AS source_type,
     toNullable(i.roster) AS source_roster,
     text(i.status) AS source_status,
-    hours(i.taken) AS source_age_hours,
+    hours(if(i.status = 'stale', ifNull(i.as_of, i.taken), i.taken)) AS source_age_hours,
     toNullable(i.stale_nights) AS source_stale_nights,
     i.coverage AS source_coverage,
     CAST(i.snapshot > 0, 'Bool') AS source_coverage_known,

@@ -1,6 +1,6 @@
 # METADATA
 # title: A source is stale or lost a signal
-# description: A system could not be read for two nights in a row, or no longer gives something that rules go by. What can't be seen is not clean.
+# description: A system could not be read for two nights in a row, its export is overdue, or it no longer gives something that rules go by. What can't be seen is not clean.
 # scope: package
 # custom:
 #   id: SRC-01
@@ -20,8 +20,9 @@ import data.lapse.lib
 
 findings contains {"key": "stale", "message": message, "evidence": evidence} if {
 	input.source.stale_nights >= data.params["SRC-01"].nights
-	message := sprintf("%s could not be read for %s%s", [
+	message := sprintf("%s %s for %s%s", [
 		input.source.name,
+		trouble,
 		lib.some_of(input.source.stale_nights, "night"),
 		age,
 	])
@@ -39,6 +40,12 @@ findings contains {"key": concat(":", ["coverage", signal]), "severity": "medium
 	evidence := {"signal": signal, "before": before, "now": "none"}
 }
 
+default trouble := "could not be read"
+
+trouble := "has been overdue" if input.source.status == "stale"
+
 default age := ""
 
-age := sprintf(": what is known of it is %s old", [lib.hours(input.source.age_hours)])
+age := sprintf(": what is known of it is %s old", [lib.hours(input.source.age_hours)]) if input.source.age_hours < 240
+
+age := sprintf(": what is known of it is %s old", [lib.days(floor(input.source.age_hours / 24))]) if input.source.age_hours >= 240
