@@ -1,9 +1,12 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -19,7 +22,7 @@ import (
 
 func newApply(g *global) *cobra.Command {
 	var by string
-	var dry bool
+	var dry, due bool
 	cmd := &cobra.Command{
 		Use:   "apply PLAN",
 		Short: "Carry an approved plan out",
@@ -28,23 +31,73 @@ each account is read anew, and left alone if the finding doesn't hold any more; 
 read back afterwards. It can be called again after any interruption: what was made is not made twice.
 
 Exit code 4 says that some steps are left: refused, failed, for a person to make, or not due yet.`,
-		Args: cobra.ExactArgs(1),
-		RunE: withState(g, func(cmd *cobra.Command, args []string, a *app.App, _ *state.State) error {
-			p, recorded, err := a.FindPlan(cmd.Context(), args[0])
-			if err != nil {
-				return fmt.Errorf("apply: %w", err)
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if (len(args) == 0) != due {
+				return usagef("name a plan, or say --due for all that are approved")
 			}
-			o := app.ApplyOptions{Actor: state.Actor{ID: g.actor(by)}, Dry: dry, Told: g.told(), Scan: app.ScanOptions{Actor: state.Actor{ID: g.actor(by)}, Progress: g.progress(0)}}
-			out, err := a.Apply(cmd.Context(), p, recorded, o)
-			if err != nil {
-				return fmt.Errorf("apply: %w", err)
-			}
-			return g.applied(a, out, dry)
-		}),
+			return withState(g, func(cmd *cobra.Command, args []string, a *app.App, s *state.State) error {
+				o := app.ApplyOptions{Actor: state.Actor{ID: g.actor(by)}, Dry: dry, Told: g.told(), Scan: app.ScanOptions{Actor: state.Actor{ID: g.actor(by)}, Progress: g.progress(0)}}
+				if due {
+					return g.applyDue(cmd.Context(), a, s, o)
+				}
+				return g.applyOne(cmd.Context(), a, args[0], o)
+			})(cmd, args)
+		},
 	}
 	cmd.Flags().StringVar(&by, "by", "", "who applies it (default LAPSE_ACTOR, else the operating system's user, marked as such)")
 	cmd.Flags().BoolVar(&dry, "dry-run", false, "ask the guards, and change nothing")
+	cmd.Flags().BoolVar(&due, "due", false, "carry out what is due of every plan that is approved and not done with, for the nightly job")
 	return cmd
+}
+
+func (g *global) applyOne(ctx context.Context, a *app.App, name string, o app.ApplyOptions) error {
+	p, recorded, err := a.FindPlan(ctx, name)
+	if err != nil {
+		return fmt.Errorf("apply: %w", err)
+	}
+	out, err := a.Apply(ctx, p, recorded, o)
+	if err != nil {
+		return fmt.Errorf("apply: %w", err)
+	}
+	return g.applied(a, out, o.Dry)
+}
+
+// applyDue goes on with every plan that somebody approved, or that lapse.yaml does. One that is refused doesn't hold the
+// others up; the exit code is that of the worst.
+func (g *global) applyDue(ctx context.Context, a *app.App, s *state.State, o app.ApplyOptions) error {
+	plans, err := s.Plans(ctx, state.PlanFilter{})
+	if err != nil {
+		return fmt.Errorf("apply: %w", err)
+	}
+	slices.Reverse(plans) // the oldest first
+	worst := exit{exitOK}
+	for _, recorded := range plans {
+		given, err := s.Approvals(ctx, recorded.ID)
+		if err != nil {
+			return fmt.Errorf("apply: %w", err)
+		}
+		p, _, err := a.FindPlan(ctx, recorded.ID)
+		if err != nil {
+			return fmt.Errorf("apply: %w", err)
+		}
+		if len(given) == 0 && !p.Auto {
+			continue
+		}
+		var code exit
+		switch err := g.applyOne(ctx, a, recorded.ID, o); {
+		case errors.As(err, &code):
+			if worst.code != exitError {
+				worst = code
+			}
+		case err != nil:
+			return err
+		}
+	}
+	if worst.code != exitOK {
+		return worst
+	}
+	return nil
 }
 
 // told prints a line for each step as it comes to its end.

@@ -35,6 +35,10 @@ func TestRemediation(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "grab": grab, "fill": fill,
+			// killed SECONDS PROGRAM ARGS... kills a program after so long, if it is still there.
+			"killed": func(ts *testscript.TestScript, _ bool, args []string) {
+				_ = ts.Exec("timeout", append([]string{"-s", "KILL"}, args...)...)
+			},
 		},
 	})
 }
