@@ -3,7 +3,6 @@ package cli
 import (
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"time"
 
@@ -132,7 +131,7 @@ func newCertificate(g *global) *cobra.Command {
 			if err != nil {
 				return fmt.Errorf("offboard certificate: %w", err)
 			}
-			var w io.Writer = g.sys.Stdout
+			w := g.sys.Stdout
 			format := g.format
 			if out != "" {
 				f, openErr := os.OpenFile(out, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)

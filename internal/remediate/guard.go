@@ -233,7 +233,8 @@ func sources(s Situation) (out []string) {
 	limit := time.Duration(s.Settings.Roster) * time.Hour
 	for _, uid := range slices.Sorted(maps.Keys(s.Facts)) {
 		src := s.Facts[uid]
-		if s.Plan.Emergency || !touched[uid] && !(src.Roster && leavers) {
+		counts := touched[uid] || src.Roster && leavers
+		if s.Plan.Emergency || !counts {
 			continue
 		}
 		if src.Status != store.InputFresh {

@@ -227,8 +227,8 @@ func TestSheet(t *testing.T) {
 	if p, err := CheckSheet(text, recorded); err != nil || p.ID != "plan-1" {
 		t.Errorf("%v, %v", p, err)
 	}
-	edited := Plan{}
-	if edited, err = Unseal(s.Recorded); err != nil {
+	edited, err := Unseal(s.Recorded)
+	if err != nil {
 		t.Fatal(err)
 	}
 	edited.Steps[0].Change.Object.ID = "4711"
