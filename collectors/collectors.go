@@ -5,6 +5,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/lapse-audit/lapse/collectors/baton"
 	"github.com/lapse-audit/lapse/collectors/file"
 	"github.com/lapse-audit/lapse/collectors/ldap"
 	"github.com/lapse-audit/lapse/collectors/rest"
@@ -35,12 +36,21 @@ type Type struct {
 // All lists the types of source.
 func All() []Type {
 	return []Type{
+		{"baton", newBaton},
 		{"file", newFile},
 		{"ldap", newLDAP},
 		{"rest", newREST},
 		{"scim", newSCIM},
 		{"sql", newSQL},
 	}
+}
+
+func newBaton(decode func(any) error, env Env) (collect.Collector, error) {
+	var c baton.Config
+	if err := decode(&c); err != nil {
+		return nil, err
+	}
+	return baton.New(c, baton.Options{Base: env.Base, Now: env.Now, Roster: env.Roster, UID: env.UID, Private: env.Private})
 }
 
 func newFile(decode func(any) error, env Env) (collect.Collector, error) {
