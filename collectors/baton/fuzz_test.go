@@ -1,23 +1,31 @@
 package baton
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/lapse-audit/lapse/internal/access"
 )
 
-// FuzzFile reads anything as a file: it must end, in bounded memory, with an error that names the file or with records that
-// have ids.
+// FuzzFile reads anything as a file, as it is or as the database within one: it must end, in bounded memory, with an error
+// that names the file or with records that have ids.
 func FuzzFile(f *testing.F) {
 	m := company()
-	for _, write := range formats {
-		f.Add(write(m, f))
-	}
-	f.Add([]byte(magicV1))
-	f.Add([]byte(magicV3 + "\x00\x00\x00\x00"))
-	f.Fuzz(func(t *testing.T, data []byte) {
+	f.Add(m.database(f), true)
+	f.Add(m.database(f, "drop table v1_grants", "create view v1_grants as select 1"), true)
+	f.Add(m.v1(f), false)
+	f.Add(envelope(f, "pebble3", indexedZstd, map[string][]byte{"CURRENT": []byte("x")}), false)
+	f.Add(envelope(f, "pebble3", tarZstd, nil), false)
+	f.Add([]byte(magicV3+"\x00\x00\x00\x00"), false)
+	f.Fuzz(func(t *testing.T, data []byte, database bool) {
+		if database {
+			data = append([]byte(magicV1), compress(t, data)...)
+		}
 		var out keeper
 		if _, err := collector(t, data, Config{MaxSize: 16 << 20}).Collect(t.Context(), &out); err != nil {
+			if !strings.HasPrefix(err.Error(), "app.c1z: ") {
+				t.Errorf("the error doesn't name the file: %v", err)
+			}
 			return
 		}
 		for _, r := range out.records {
