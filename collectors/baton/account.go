@@ -31,7 +31,7 @@ const (
 var accountTypes = []string{"", "human", "service", "system"}
 
 // account makes an account of a user. What the connector doesn't say stays absent.
-func (k *Collector) account(r resource, wanted map[string]bool) (access.Account, error) {
+func (k *Collector) account(r resource, wanted map[string]bool, seen map[string]int) (access.Account, error) {
 	a := access.Account{ID: key(r.kind, r.id), Name: r.name, CreatedAt: r.createdAt, Attributes: map[string]string{"resource_type": r.kind}}
 	values := map[string]string{}
 	t, err := k.trait(&a, r.user, wanted, values)
@@ -41,6 +41,9 @@ func (k *Collector) account(r resource, wanted map[string]bool) (access.Account,
 	// The resource's own profile, status and time go before those of the trait, which are deprecated.
 	if err := profile(r.profile, wanted, values); err != nil {
 		return a, err
+	}
+	for name := range values {
+		seen[name]++
 	}
 	enabled, details, err := status(r.status)
 	if err != nil {

@@ -36,6 +36,7 @@ type Options struct {
 type Collector struct {
 	config Config
 	opt    Options
+	watch  *watch // nil where nobody watches
 }
 
 // New returns a collector, or all faults of its configuration. It opens no file.
@@ -104,6 +105,9 @@ func (k *Collector) read(ctx context.Context, prov *collect.Provenance, out coll
 	}
 	r := newReading(k, s, run, out)
 	r.notes = append(r.notes, notes...)
+	if k.watch != nil {
+		k.watch.reading = r
+	}
 	if err := r.run(ctx); err != nil {
 		return err
 	}

@@ -61,7 +61,7 @@ func FuzzMessages(f *testing.F) {
 			if err != nil {
 				continue
 			}
-			a, err := k.account(r, map[string]bool{"a": true})
+			a, err := k.account(r, map[string]bool{"a": true}, map[string]int{})
 			if err == nil && a.Username == "" && r.id != "" {
 				t.Errorf("an account without a name: %+v", a)
 			}

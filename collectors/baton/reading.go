@@ -19,13 +19,14 @@ type reading struct {
 	sync  syncRun
 	out   collect.Sink
 
-	kinds  map[string]resourceType
-	wanted map[string]bool       // keys of profiles
-	users  *collect.Index        // keys of accounts
-	names  map[string]string     // of all other resources, by key
-	held   map[string]*heldThing // entitlements by id
-	paths  *paths
-	silent map[string]bool // resources that hold something, and nobody says who is behind them
+	kinds    map[string]resourceType
+	wanted   map[string]bool       // keys of profiles
+	profiles map[string]int        // users by key of the profile, of those that are wanted
+	users    *collect.Index        // keys of accounts
+	names    map[string]string     // of all other resources, by key
+	held     map[string]*heldThing // entitlements by id
+	paths    *paths
+	silent   map[string]bool // resources that hold something, and nobody says who is behind them
 
 	rows     map[string]int64 // by where they are
 	human    bool             // of some account the connector says so
@@ -38,7 +39,7 @@ type reading struct {
 type heldThing struct{ id, resource string }
 
 func newReading(k *Collector, s store, run syncRun, out collect.Sink) *reading {
-	r := &reading{Collector: k, store: s, sync: run, out: out, kinds: map[string]resourceType{}, wanted: map[string]bool{}, users: collect.NewIndex(),
+	r := &reading{Collector: k, store: s, sync: run, out: out, kinds: map[string]resourceType{}, wanted: map[string]bool{}, profiles: map[string]int{}, users: collect.NewIndex(),
 		names: map[string]string{}, held: map[string]*heldThing{}, rows: map[string]int64{}, paths: newPaths(), silent: map[string]bool{}}
 	for _, name := range k.config.Fields {
 		r.wanted[name] = true
@@ -127,6 +128,9 @@ func (r *reading) at(in string, place int64) {
 
 func (r *reading) resource(ctx context.Context, place int64, res resource) error {
 	r.at(inResources, place)
+	if r.watch != nil {
+		r.watch.resources[res.kind]++
+	}
 	if res.kind == "" || res.id == "" {
 		return r.reject(inResources, place, "id", "is empty")
 	}
@@ -134,7 +138,7 @@ func (r *reading) resource(ctx context.Context, place int64, res resource) error
 		r.names[key(res.kind, res.id)] = cmp.Or(res.name, res.id)
 		return ctx.Err()
 	}
-	a, err := r.account(res, r.wanted)
+	a, err := r.account(res, r.wanted, r.profiles)
 	if err != nil {
 		return err
 	}
@@ -191,6 +195,9 @@ func (r *reading) privileged(id string) *bool {
 func (r *reading) grant(ctx context.Context, place int64, g *grant) error {
 	r.at(inGrants, place)
 	what := r.held[g.entitlement]
+	if r.watch != nil {
+		r.watch.grants[g.kind]++
+	}
 	principal := key(g.kind, g.id)
 	name, other := r.names[principal]
 	user := !other && r.users.Has("", principal)

@@ -35,6 +35,7 @@ type Collector struct {
 	opt    Options
 	clock  *collect.Clock
 	zone   *time.Location
+	watch  *watch // nil where nobody watches
 }
 
 // DefaultMaxRecord is the longest row in bytes where the configuration gives none.

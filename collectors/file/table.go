@@ -262,6 +262,9 @@ func collectTable[R any](ctx context.Context, k *Collector, kd kind[R], t *Table
 	if err != nil {
 		return nil, err
 	}
+	for _, s := range sources {
+		watched(k, b, kd, s)
+	}
 	var files []collect.File
 	for _, s := range sources {
 		if s.rows == 0 && !t.AllowEmpty {

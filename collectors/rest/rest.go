@@ -121,9 +121,14 @@ func (k *Collector) address() error {
 
 // Collect implements collect.Collector.
 func (k *Collector) Collect(ctx context.Context, out collect.Sink) (collect.Provenance, error) {
+	return k.read(ctx, out, nil)
+}
+
+// read is Collect, watched or not.
+func (k *Collector) read(ctx context.Context, out collect.Sink, w *watch) (collect.Provenance, error) {
 	hide := new(secrets)
 	guard := &sink{Sink: out}
-	prov, err := k.collect(ctx, guard, hide)
+	prov, err := k.collect(ctx, guard, hide, w)
 	switch {
 	case guard.err != nil:
 		return prov, guard.err
@@ -168,7 +173,7 @@ func (s *sink) Locate(file string, line int64) {
 	}
 }
 
-func (k *Collector) collect(parent context.Context, out collect.Sink, hide *secrets) (collect.Provenance, error) {
+func (k *Collector) collect(parent context.Context, out collect.Sink, hide *secrets, w *watch) (collect.Provenance, error) {
 	prov := collect.Provenance{Request: k.base.String(), Identity: identity(k.auth, k.config.Auth), Mapping: k.recipe.sum, Filter: k.filter()}
 	if err := parent.Err(); err != nil {
 		return prov, err
@@ -182,7 +187,10 @@ func (k *Collector) collect(parent context.Context, out collect.Sink, hide *secr
 	defer client.http.CloseIdleConnections()
 	r := &reading{
 		k: k, c: client, out: out, base: k.base, params: k.params, clock: k.clock, seed: maphash.MakeSeed(), pacers: k.pacers(),
-		types: types{}, things: collect.NewIndex(), rows: map[*Request]int64{}, refused: map[*Request]error{}, once: map[*Request]bool{}, gone: map[*Request]int64{},
+		types: types{}, things: collect.NewIndex(), rows: map[*Request]int64{}, refused: map[*Request]error{}, once: map[*Request]bool{}, gone: map[*Request]int64{}, watch: w,
+	}
+	if w != nil {
+		w.reading = r
 	}
 	defer r.wait.Wait()
 	defer cancel() // what is under way ends before the wait for it
@@ -190,6 +198,9 @@ func (k *Collector) collect(parent context.Context, out collect.Sink, hide *secr
 		if err := r.request(ctx, q); err != nil {
 			return prov, err
 		}
+	}
+	if w != nil && w.denied != nil {
+		return prov, w.denied
 	}
 	r.sum(&prov)
 	return prov, ctx.Err()

@@ -291,6 +291,8 @@ func testMariaDBErrors(t *testing.T, s *server) {
 			t.Errorf("the password shows: %v", err)
 		}
 	}
+	s.examine(t, "small", "preset: mariadb\nqueries: {seats: \"SELECT a AS account_id FROM shop.w\"}",
+		"ok queries.seats: may be read: account_id", "MISSING queries.accounts: the user lacks the right to read this", "ok to read accounts: GRANT SELECT ON mysql.global_priv TO 'small'@'localhost'")
 	var n int
 	if err := s.db.QueryRowContext(t.Context(), "SELECT count(*) FROM shop.w").Scan(&n); err != nil || n != 0 {
 		t.Errorf("%d rows were written, %v", n, err)
