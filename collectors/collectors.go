@@ -90,5 +90,5 @@ func newREST(decode func(any) error, env Env) (collect.Collector, error) {
 	if err := decode(&c); err != nil {
 		return nil, err
 	}
-	return rest.New(c, rest.Options{Base: env.Base, Roster: env.Roster, UID: env.UID, Secret: env.Secret})
+	return rest.New(c, rest.Options{Base: env.Base, Roster: env.Roster, UID: env.UID, Secret: env.Secret, Private: env.Private})
 }
