@@ -114,6 +114,7 @@ func TestMariaDB(t *testing.T) {
 	t.Run("preset", func(t *testing.T) { testMariaDBPreset(t, s) })
 	t.Run("values", func(t *testing.T) { testMariaDBValues(t, s) })
 	t.Run("errors", func(t *testing.T) { testMariaDBErrors(t, s) })
+	t.Run("mysql", func(t *testing.T) { testMySQLPreset(t, s) })
 	t.Run("suite", func(t *testing.T) {
 		s.exec(t, "CREATE TABLE shop.logins (id int, name text)", "INSERT INTO shop.logins WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 50) SELECT i, concat('user', i) FROM n")
 		suite(t, s, `queries: {accounts: "SELECT id, name AS username, CASE WHEN id = 3 THEN 'perhaps' END AS enabled FROM logins"}`,

@@ -21,6 +21,7 @@ var files embed.FS
 var presets = map[string]preset{
 	"postgres": read("postgres", "postgres"),
 	"mariadb":  read("mariadb", "mysql"),
+	"mysql":    read("mysql", "mysql"),
 }
 
 func read(name, driver string) preset {

@@ -169,8 +169,15 @@ func (k *Collector) notes() []string {
 
 // fits makes sure that a preset is asked of the server that it is for: MySQL speaks MariaDB's protocol.
 func (k *Collector) fits(version string) error {
-	if k.config.Preset == "mariadb" && !strings.Contains(version, "MariaDB") {
-		return errors.New("preset: the server is MySQL, not MariaDB: name queries: instead")
+	maria := strings.Contains(version, "MariaDB")
+	major, _, _ := strings.Cut(version, ".")
+	switch {
+	case k.config.Preset == "mariadb" && !maria:
+		return errors.New("preset: the server is MySQL, not MariaDB: write preset: mysql")
+	case k.config.Preset == "mysql" && maria:
+		return errors.New("preset: the server is MariaDB, not MySQL: write preset: mariadb")
+	case k.config.Preset == "mysql" && (major == "5" || major == "4"):
+		return fmt.Errorf("preset: the server is MySQL %s, which has no roles: the preset is for 8.0 and later; name queries: instead", version)
 	}
 	return nil
 }
