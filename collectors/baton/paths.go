@@ -90,7 +90,7 @@ func (r *reading) nest(ctx context.Context) error {
 			}
 		}
 		nested := r.paths.into[e.from]
-		if all && !(x.shallow && nested) {
+		if all && (!x.shallow || !nested) {
 			if err := r.put(ctx, access.Grant{HolderKind: access.HolderEntitlement, HolderID: e.from, EntitlementID: e.to}); err != nil {
 				return err
 			}

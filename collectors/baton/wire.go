@@ -135,10 +135,10 @@ func profile(b []byte, want map[string]bool, m map[string]string) error {
 		var key, text string
 		known := false
 		err := each(v.bytes, func(n protowire.Number, v value) error {
-			switch {
-			case n == 1:
+			switch n {
+			case 1:
 				key = string(v.bytes)
-			case n == 2:
+			case 2:
 				return each(v.bytes, func(n protowire.Number, v value) error {
 					switch n { // of google.protobuf.Value
 					case 2:

@@ -135,22 +135,29 @@ func (s *spool) scan(f *os.File) (end int64, head spoolHead, err error) {
 	}
 	for {
 		end = in.n
-		var h [entryHead]byte
-		if _, err := io.ReadFull(in, h[:]); err != nil {
+		key, entry, whole := in.entry()
+		if !whole {
 			return end, head, nil
 		}
-		length := binary.BigEndian.Uint32(h[:4])
-		if length > maxSpooled {
-			return end, head, nil
-		}
-		sum := crc32.NewIEEE()
-		sum.Write(h[8:])
-		at := in.n
-		if _, err := io.CopyN(sum, in, int64(length)); err != nil || sum.Sum32() != binary.BigEndian.Uint32(h[4:8]) {
-			return end, head, nil
-		}
-		s.index[spoolKey(h[8:])] = spoolEntry{at, length}
+		s.index[key] = entry
 	}
+}
+
+// entry reads one answer, and reports whether it is whole.
+func (c *counted) entry() (key spoolKey, e spoolEntry, whole bool) {
+	var h [entryHead]byte
+	if _, err := io.ReadFull(c, h[:]); err != nil {
+		return key, e, false
+	}
+	e.length = binary.BigEndian.Uint32(h[:4])
+	if e.length > maxSpooled {
+		return key, e, false
+	}
+	sum := crc32.NewIEEE()
+	sum.Write(h[8:])
+	e.offset = c.n
+	_, err := io.CopyN(sum, c, int64(e.length))
+	return spoolKey(h[8:]), e, err == nil && sum.Sum32() == binary.BigEndian.Uint32(h[4:8])
 }
 
 // counted knows how far it was read.
@@ -185,7 +192,7 @@ func (k call) key() spoolKey {
 	h := sha256.New()
 	part := func(s string) {
 		_ = binary.Write(h, binary.BigEndian, uint64(len(s)))
-		io.WriteString(h, s)
+		h.Write([]byte(s))
 	}
 	part(k.method)
 	part(k.url.String())
