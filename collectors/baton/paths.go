@@ -127,7 +127,7 @@ func (r *reading) narrow(ctx context.Context, narrow map[string][]some) error {
 			return ctx.Err()
 		}
 		principal := key(g.kind, g.id)
-		if !r.users.Has("", principal) {
+		if !r.users.has(principal) {
 			return ctx.Err()
 		}
 		for _, s := range list {

@@ -22,7 +22,7 @@ type reading struct {
 	kinds    map[string]resourceType
 	wanted   map[string]bool       // keys of profiles
 	profiles map[string]int        // users by key of the profile, of those that are wanted
-	users    *collect.Index        // keys of accounts
+	users    *keys                 // of accounts
 	names    map[string]string     // of all other resources, by key
 	held     map[string]*heldThing // entitlements by id
 	paths    *paths
@@ -39,7 +39,7 @@ type reading struct {
 type heldThing struct{ id, resource string }
 
 func newReading(k *Collector, s store, run syncRun, out collect.Sink) *reading {
-	r := &reading{Collector: k, store: s, sync: run, out: out, kinds: map[string]resourceType{}, wanted: map[string]bool{}, profiles: map[string]int{}, users: collect.NewIndex(),
+	r := &reading{Collector: k, store: s, sync: run, out: out, kinds: map[string]resourceType{}, wanted: map[string]bool{}, profiles: map[string]int{}, users: newKeys(),
 		names: map[string]string{}, held: map[string]*heldThing{}, rows: map[string]int64{}, paths: newPaths(), silent: map[string]bool{}}
 	for _, name := range k.config.Fields {
 		r.wanted[name] = true
@@ -146,7 +146,7 @@ func (r *reading) resource(ctx context.Context, place int64, res resource) error
 		a.Attributes["parent"] = key(res.parentKind, res.parentID)
 	}
 	r.human = r.human || a.Attributes["account_type"] == "human"
-	r.users.Add("", a.ID, 0, "", 0)
+	r.users.add(a.ID)
 	return r.put(ctx, a)
 }
 
@@ -200,7 +200,7 @@ func (r *reading) grant(ctx context.Context, place int64, g *grant) error {
 	}
 	principal := key(g.kind, g.id)
 	name, other := r.names[principal]
-	user := !other && r.users.Has("", principal)
+	user := !other && r.users.has(principal)
 	switch {
 	case what == nil:
 		return r.reject(inGrants, place, "entitlement", "%q is not in the file", g.entitlement)
