@@ -86,7 +86,7 @@ func (k *Collector) read(ctx context.Context, prov *collect.Provenance, out coll
 		return err
 	}
 	defer f.Close()
-	s, err := f.unpack(ctx, k.opt.Private, int64(k.config.MaxSize))
+	s, err := f.unpack(ctx, k.opt.Private, k.opt.UID, int64(k.config.MaxSize))
 	if err != nil {
 		return err
 	}

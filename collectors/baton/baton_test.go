@@ -397,3 +397,35 @@ func TestAccounts(t *testing.T) {
 		t.Errorf("last sign-ins %v, %v", ann.LastLoginAt, bob.LastLoginAt)
 	}
 }
+
+// A collection that was killed leaves its folder. The next of the same source, a day later, removes it, and no other's.
+func TestLeftovers(t *testing.T) {
+	k := collector(t, company().v1(t), Config{})
+	dir := k.opt.Private
+	k.opt.Private = filepath.Join(dir, "p")
+	for name, age := range map[string]time.Duration{"baton-app-1": 25 * time.Hour, "baton-app-2": time.Hour, "baton-other-1": 25 * time.Hour} {
+		path := filepath.Join(k.opt.Private, name)
+		if err := os.MkdirAll(path, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		at := time.Now().Add(-age)
+		if err := os.Chtimes(path, at, at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	read(t, k)
+	left, err := os.ReadDir(k.opt.Private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, e := range left {
+		names = append(names, e.Name())
+	}
+	if !slices.Equal(names, []string{"baton-app-2", "baton-other-1"}) {
+		t.Errorf("left are %v", names)
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/klauspost/compress/zstd"
@@ -81,7 +82,7 @@ type store interface {
 }
 
 // unpack makes a store of the file, in a folder below dir that goes with the store.
-func (f *source) unpack(ctx context.Context, dir string, limit int64) (store, error) {
+func (f *source) unpack(ctx context.Context, dir, uid string, limit int64) (store, error) {
 	magic := make([]byte, len(magicV1))
 	if _, err := io.ReadFull(f, magic); err != nil {
 		return nil, errors.New("is no .c1z file: it is too short")
@@ -95,7 +96,9 @@ func (f *source) unpack(ctx context.Context, dir string, limit int64) (store, er
 			return nil, fmt.Errorf("unpack: %w", err)
 		}
 	}
-	tmp, err := os.MkdirTemp(dir, "baton-") // which nobody else may enter
+	prefix := "baton-" + uid + "-"
+	clean(dir, prefix)
+	tmp, err := os.MkdirTemp(dir, prefix) // which nobody else may enter
 	if err != nil {
 		return nil, fmt.Errorf("unpack: %w", err)
 	}
@@ -110,6 +113,22 @@ func (f *source) unpack(ctx context.Context, dir string, limit int64) (store, er
 		return nil, err
 	}
 	return s, nil
+}
+
+// clean removes what a collection left that was killed: one of the same source, and not of today.
+func clean(dir, prefix string) {
+	if dir == "" {
+		return
+	}
+	left, err := os.ReadDir(dir)
+	if err != nil {
+		return
+	}
+	for _, e := range left {
+		if info, err := e.Info(); err == nil && e.IsDir() && strings.HasPrefix(e.Name(), prefix) && time.Since(info.ModTime()) > 24*time.Hour {
+			os.RemoveAll(filepath.Join(dir, e.Name()))
+		}
+	}
 }
 
 // unpackV1 unpacks one SQLite database.
