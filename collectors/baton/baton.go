@@ -57,7 +57,7 @@ func New(c Config, o Options) (*Collector, error) {
 func (k *Collector) Collect(ctx context.Context, out collect.Sink) (collect.Provenance, error) {
 	prov := collect.Provenance{
 		Request: k.config.Path, Identity: "the connector that wrote the file", Mapping: k.mapping(),
-		Reads: []string{string(collect.Accounts), string(collect.Entitlements), string(collect.Grants)},
+		Reads: []string{string(collect.Accounts), string(collect.Entitlements), string(collect.Grants)}, // and what else there is
 		// What a connector can't say, of anything.
 		Coverage: map[string]access.Coverage{"password": access.CoverageNone},
 	}
@@ -111,6 +111,7 @@ func (k *Collector) read(ctx context.Context, prov *collect.Provenance, out coll
 	if err := r.run(ctx); err != nil {
 		return err
 	}
+	prov.Reads = r.reads()
 	prov.Notes = r.summary()
 	r.coverage(prov.Coverage)
 	done, err := f.finish()

@@ -165,7 +165,7 @@ func TestNesting(t *testing.T) {
 		{"for the one type of user", func(m *made) { m.grants[3].expansion.kinds = []string{"user", "group"} }, Config{}, []string{`grant role:adm:assigned to entitlement group:out:member`}, ""},
 		{"for one type of user of two", func(m *made) {
 			m.types = append(m.types, madeType{"guest", "user"})
-			m.resources = append(m.resources, madeResource{"guest", "gus", "Gus", nil, nil})
+			m.resources = append(m.resources, madeResource{"guest", "gus", "Gus", nil, nil, nil})
 			m.grants = append(m.grants, madeGrant{"group:out:member", "guest", "gus", nil, nil})
 			m.grants[3].expansion.kinds = []string{"guest"}
 		}, Config{}, []string{
@@ -427,5 +427,49 @@ func TestLeftovers(t *testing.T) {
 	}
 	if err := os.RemoveAll(dir); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// Licenses with their seats, and credentials of accounts.
+func TestTraits(t *testing.T) {
+	for name, write := range formats {
+		t.Run(name, func(t *testing.T) {
+			m := company()
+			m.types = append(m.types, madeType{"plan", "license_profile"}, madeType{"token", "secret"})
+			m.resources = append(m.resources,
+				madeResource{"plan", "e3", "E3", nil, nil, annotated("LicenseProfileTrait", join(str(1, "Enterprise"), num(2, 25), num(4, 5700), str(6, "group:out:member"), str(6, "role:adm:assigned")))},
+				madeResource{"token", "t1", "CI", nil, nil, annotated("SecretTrait", join(sub(2, num(1, 1_700_000_000)), sub(4, num(1, 1_700_000_100)), sub(6, join(str(1, "user"), str(2, "bot"))), num(7, 1)))},
+				madeResource{"token", "t2", "nobody's", nil, nil, annotated("SecretTrait", nil)})
+			k := collector(t, write(m, t), Config{})
+			var out keeper
+			prov, err := k.Collect(t.Context(), &out)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, r := range out.records {
+				switch r := r.(type) {
+				case access.License:
+					got = append(got, fmt.Sprintf("license %s %q %d %q", r.SKU, r.Product, *r.Purchased, r.CostMonth))
+				case access.Seat:
+					got = append(got, fmt.Sprintf("seat %s of %s", r.SKU, r.AccountID))
+				case access.Account:
+					for _, k := range r.Keys {
+						got = append(got, fmt.Sprintf("key %s %s of %s, made %d, used %d", k.ID, k.Kind, r.ID, k.CreatedAt.Unix(), k.LastUsedAt.Unix()))
+					}
+				}
+			}
+			slices.Sort(got)
+			want := []string{
+				"key token:t1 token of user:bot, made 1700000000, used 1700000100", `license plan:e3 "Enterprise" 25 ""`,
+				"seat plan:e3 of user:ann", "seat plan:e3 of user:bob", "seat plan:e3 of user:bot",
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+			}
+			if !slices.Contains(prov.Reads, "seats") || !strings.Contains(strings.Join(prov.Notes, "\n"), "prices of licenses are not taken") {
+				t.Errorf("reads %v, notes %v", prov.Reads, prov.Notes)
+			}
+		})
 	}
 }

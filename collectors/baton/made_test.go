@@ -33,6 +33,7 @@ type (
 		kind, id, name string
 		trait          []byte // UserTrait
 		status         []byte
+		more           []byte // a further annotation
 	}
 	madeEntitlement struct {
 		id, kind, of string
@@ -57,10 +58,10 @@ func company() made {
 		syncs: []madeSync{{finished, "full", "2026-11-23 06:46:26.4", "2026-11-23 06:46:27"}},
 		types: []madeType{{"user", "user"}, {"group", "group"}, {"role", "role"}},
 		resources: []madeResource{
-			{"user", "ann", "Ann", user("ann@example.com", 1, str(6, "ann.a"), sub(9, num(1, 1_700_000_000)), sub(10, nil), sub(3, entry("dept", "Sales"))), nil},
-			{"user", "bob", "Bob", user("bob@example.com", 1), num(1, statusDisabled)},
-			{"user", "bot", "Robot", user("bot@example.com", 2, sub(10, num(1, 1))), nil},
-			{"group", "in", "Inner", nil, nil}, {"group", "out", "Outer", nil, nil}, {"role", "adm", "Admin", nil, nil},
+			{"user", "ann", "Ann", user("ann@example.com", 1, str(6, "ann.a"), sub(9, num(1, 1_700_000_000)), sub(10, nil), sub(3, entry("dept", "Sales"))), nil, nil},
+			{"user", "bob", "Bob", user("bob@example.com", 1), num(1, statusDisabled), nil},
+			{"user", "bot", "Robot", user("bot@example.com", 2, sub(10, num(1, 1))), nil, nil},
+			{"group", "in", "Inner", nil, nil, nil}, {"group", "out", "Outer", nil, nil, nil}, {"role", "adm", "Admin", nil, nil, nil},
 		},
 		entitlements: []madeEntitlement{
 			{"group:in:member", "group", "in", 1, "member"}, {"group:out:member", "group", "out", 1, "member"}, {"role:adm:assigned", "role", "adm", 1, "assigned"},
@@ -169,6 +170,9 @@ func (m made) database(t testing.TB, more ...string) []byte {
 		if r.trait != nil {
 			data = append(data, sub(4, annotated("UserTrait", r.trait))...)
 		}
+		if r.more != nil {
+			data = append(data, sub(4, r.more)...)
+		}
 		if r.status != nil {
 			data = append(data, sub(11, r.status)...)
 		}
@@ -249,6 +253,9 @@ func (m made) files(t testing.TB) map[string][]byte {
 		value := join(str(2, r.kind), str(3, r.id), str(4, r.name))
 		if r.trait != nil {
 			value = append(value, sub(7, annotated("UserTrait", r.trait))...)
+		}
+		if r.more != nil {
+			value = append(value, sub(7, r.more)...)
 		}
 		if r.status != nil {
 			value = append(value, sub(10, r.status)...)

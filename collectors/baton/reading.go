@@ -25,8 +25,11 @@ type reading struct {
 	users    *keys                 // of accounts
 	names    map[string]string     // of all other resources, by key
 	held     map[string]*heldThing // entitlements by id
+	members  map[string]*heldThing // by resource: the entitlement that inherit: names
 	paths    *paths
-	silent   map[string]bool // resources that hold something, and nobody says who is behind them
+	licenses licenses
+	keys     map[string][]access.Key // by account
+	silent   map[string]bool         // resources that hold something, and nobody says who is behind them
 
 	rows     map[string]int64 // by where they are
 	human    bool             // of some account the connector says so
@@ -40,7 +43,7 @@ type heldThing struct{ id, resource string }
 
 func newReading(k *Collector, s store, run syncRun, out collect.Sink) *reading {
 	r := &reading{Collector: k, store: s, sync: run, out: out, kinds: map[string]resourceType{}, wanted: map[string]bool{}, profiles: map[string]int{}, users: newKeys(),
-		names: map[string]string{}, held: map[string]*heldThing{}, rows: map[string]int64{}, paths: newPaths(), silent: map[string]bool{}}
+		names: map[string]string{}, held: map[string]*heldThing{}, members: map[string]*heldThing{}, rows: map[string]int64{}, keys: map[string][]access.Key{}, licenses: licenses{by: map[string]access.License{}, seats: newKeys()}, paths: newPaths(), silent: map[string]bool{}}
 	for _, name := range k.config.Fields {
 		r.wanted[name] = true
 	}
@@ -63,6 +66,9 @@ func (r *reading) run(ctx context.Context) error {
 		return ctx.Err()
 	})
 	if err != nil {
+		return err
+	}
+	if err := r.secrets(ctx); err != nil {
 		return err
 	}
 	err = r.store.resources(ctx, r.sync, func(place int64, res resource) error { return r.resource(ctx, place, res) })
@@ -136,6 +142,9 @@ func (r *reading) resource(ctx context.Context, place int64, res resource) error
 	}
 	if !res.hasUser && !slices.Contains(r.kinds[res.kind].traits, "user") {
 		r.names[key(res.kind, res.id)] = cmp.Or(res.name, res.id)
+		if res.license != nil {
+			return r.license(ctx, res)
+		}
 		return ctx.Err()
 	}
 	a, err := r.account(res, r.wanted, r.profiles)
@@ -146,6 +155,7 @@ func (r *reading) resource(ctx context.Context, place int64, res resource) error
 		a.Attributes["parent"] = key(res.parentKind, res.parentID)
 	}
 	r.human = r.human || a.Attributes["account_type"] == "human"
+	a.Keys = r.keys[a.ID]
 	r.users.add(a.ID)
 	return r.put(ctx, a)
 }
@@ -158,6 +168,9 @@ func (r *reading) entitlement(ctx context.Context, place int64, e entitlement) e
 	of := key(e.resourceKind, e.resourceID)
 	if r.held[e.id] == nil {
 		r.held[e.id] = &heldThing{e.id, of}
+		if e.slug != "" && e.slug == r.config.Inherit[e.resourceKind] {
+			r.members[of] = r.held[e.id]
+		}
 	}
 	rec := access.Entitlement{ID: e.id, Name: cmp.Or(e.name, e.slug, e.id), Kind: r.kind(e), Resource: cmp.Or(r.names[of], of), Privileged: r.privileged(e.id), Attributes: map[string]string{}}
 	for name, value := range map[string]string{"slug": e.slug, "purpose": e.purpose, "resource_type": e.resourceKind, "description": e.description} {
@@ -208,6 +221,11 @@ func (r *reading) grant(ctx context.Context, place int64, g *grant) error {
 		return r.reject(inGrants, place, "principal", "its id is empty: nobody can tell who holds %s", what.id)
 	case !user && !other:
 		return r.reject(inGrants, place, "principal", "%q, who holds %s, is not in the file", principal, what.id)
+	}
+	if user {
+		if err := r.seat(ctx, principal, what.id); err != nil {
+			return err
+		}
 	}
 	// A grant that was given besides has itself among its sources.
 	if all := r.behind(g.sources, what); len(g.sources) > 0 && !slices.Contains(g.sources, what.id) {
@@ -265,7 +283,7 @@ func (r *reading) passOn(ctx context.Context, place int64, g *grant, what *heldT
 		return nil
 	}
 	if slug := r.config.Inherit[g.kind]; slug != "" {
-		if s := r.held[principal+":"+slug]; s != nil {
+		if s := r.members[principal]; s != nil {
 			r.paths.add(edge{s.id, what.id}, &expansion{})
 			return ctx.Err()
 		}
@@ -302,6 +320,9 @@ func (r *reading) summary() []string {
 	if n := len(r.silent); n > 0 {
 		note("%d resources that are no users hold something, and the connector doesn't say who is behind them, as %s: name under inherit: the entitlement whose holders have what its resource has",
 			n, slices.Sorted(maps.Keys(r.silent))[0])
+	}
+	if r.licenses.costing {
+		note("prices of licenses are not taken: the connector doesn't say for how long they are")
 	}
 	if r.human {
 		note("connectors write human and enabled of users of whom they don't know better: set kinds: where service accounts are among them")

@@ -232,6 +232,7 @@ type resource struct {
 	user, profile, status []byte // UserTrait, Struct, Status
 	createdAt             *time.Time
 	hasUser               bool
+	license, secret       []byte // LicenseProfileTrait, SecretTrait
 }
 
 // layout is where the fields of a resource are.
@@ -258,8 +259,13 @@ func (l layout) read(b []byte) (r resource, err error) {
 			r.parentKind, r.parentID, err = pair(v.bytes)
 		case l.annotations:
 			name, content, err := annotation(v.bytes)
-			if string(name) == "UserTrait" {
+			switch string(name) {
+			case "UserTrait":
 				r.user, r.hasUser = content, true
+			case "LicenseProfileTrait":
+				r.license = content
+			case "SecretTrait":
+				r.secret = content
 			}
 			return err
 		case l.profile:

@@ -3,6 +3,7 @@ package scim
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -129,8 +130,10 @@ func (w *watch) advice() []collect.Advice {
 // schemas compares what is named with what the service says that its users have (RFC 7643, 7).
 func (w *watch) schemas(note func(what string, missing bool, format string, args ...any)) {
 	r := w.reading
-	if r.ctx.Err() != nil || w.answers["ServiceProviderConfig"] != nil && isStatus(w.answers["ServiceProviderConfig"], 401) {
-		return
+	var answered *answerError
+	first, asked := w.answers["ServiceProviderConfig"]
+	if r.ctx.Err() != nil || !asked || first != nil && !errors.As(first, &answered) || isStatus(first, 401) {
+		return // nobody is there, or nobody answers this token
 	}
 	body, err := r.client.get(r.ctx, "Schemas", nil)
 	var p page
