@@ -42,8 +42,13 @@ type reading struct {
 type heldThing struct{ id, resource string }
 
 func newReading(k *Collector, s store, run syncRun, out collect.Sink) *reading {
-	r := &reading{Collector: k, store: s, sync: run, out: out, kinds: map[string]resourceType{}, wanted: map[string]bool{}, profiles: map[string]int{}, users: newKeys(),
-		names: map[string]string{}, held: map[string]*heldThing{}, members: map[string]*heldThing{}, rows: map[string]int64{}, keys: map[string][]access.Key{}, licenses: licenses{by: map[string]access.License{}, seats: newKeys()}, paths: newPaths(), silent: map[string]bool{}}
+	r := &reading{
+		Collector: k, store: s, sync: run, out: out,
+		kinds: map[string]resourceType{}, wanted: map[string]bool{}, profiles: map[string]int{},
+		users: newKeys(), names: map[string]string{}, held: map[string]*heldThing{}, members: map[string]*heldThing{},
+		paths: newPaths(), licenses: licenses{by: map[string]access.License{}, seats: newKeys()}, keys: map[string][]access.Key{},
+		silent: map[string]bool{}, rows: map[string]int64{},
+	}
 	for _, name := range k.config.Fields {
 		r.wanted[name] = true
 	}

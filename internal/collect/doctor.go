@@ -2,6 +2,7 @@ package collect
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -40,7 +41,8 @@ func Examine(ctx context.Context, c Collector, o Options) (Result, []Advice, err
 	}
 	res, err := Run(ctx, read, nowhere{}, o)
 	var out []Advice
-	if err == nil {
+	var rejected *RejectedError
+	if err == nil || errors.As(err, &rejected) { // it was read to its end
 		out = append(out, res.coverage())
 	}
 	out = append(out, own...)

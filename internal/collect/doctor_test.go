@@ -36,6 +36,15 @@ func TestExamine(t *testing.T) {
 	yes := true
 	good := yielding(access.Account{ID: "1", Enabled: &yes, Email: "a@example.com"}, access.Account{ID: "2", Kind: access.KindService, Enabled: &yes})
 	broken := script(func(context.Context, Sink) (Provenance, error) { return Provenance{}, errors.New("no server") })
+	_, advice, err := Examine(t.Context(), script(func(ctx context.Context, out Sink) (Provenance, error) {
+		if err := out.Reject(Rejection{File: "x", Reason: "bad"}); err != nil {
+			return Provenance{}, err
+		}
+		return good(ctx, out)
+	}), options(0))
+	if len(advice) != 1 || advice[0].What != "coverage" || err == nil {
+		t.Errorf("with too many rows rejected: %v, %v", advice, err)
+	}
 	own := []Advice{{"request users", true, "403"}}
 	for name, c := range map[string]struct {
 		collector Collector
