@@ -5,6 +5,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/lapse-audit/lapse/collectors/baton"
 	"github.com/lapse-audit/lapse/collectors/file"
 	"github.com/lapse-audit/lapse/collectors/ldap"
 	"github.com/lapse-audit/lapse/collectors/rest"
@@ -35,6 +36,7 @@ type Type struct {
 // All lists the types of source.
 func All() []Type {
 	return []Type{
+		{"baton", newBaton},
 		{"file", newFile},
 		{"ldap", newLDAP},
 		{"rest", newREST},
@@ -66,6 +68,14 @@ func ReadContracts(ctx context.Context, l List, env Env) (collect.Contracts, err
 // ReadApps reads the inventory of apps. Places in lapse.yaml itself are named by env.UID.
 func ReadApps(ctx context.Context, l List, env Env) ([]App, error) {
 	return file.ReadApps(ctx, l, file.Options{Base: env.Base, Now: env.Now, UID: env.UID})
+}
+
+func newBaton(decode func(any) error, env Env) (collect.Collector, error) {
+	var c baton.Config
+	if err := decode(&c); err != nil {
+		return nil, err
+	}
+	return baton.New(c, baton.Options{Base: env.Base, Now: env.Now, Roster: env.Roster, UID: env.UID, Private: env.Private})
 }
 
 func newFile(decode func(any) error, env Env) (collect.Collector, error) {
@@ -105,5 +115,5 @@ func newREST(decode func(any) error, env Env) (collect.Collector, error) {
 	if err := decode(&c); err != nil {
 		return nil, err
 	}
-	return rest.New(c, rest.Options{Base: env.Base, Roster: env.Roster, UID: env.UID, Secret: env.Secret})
+	return rest.New(c, rest.Options{Base: env.Base, Roster: env.Roster, UID: env.UID, Secret: env.Secret, Private: env.Private})
 }

@@ -23,6 +23,28 @@ type RecipeSummary struct {
 	Notes     map[string]string `json:"notes,omitempty"` // on signals
 }
 
+// TypeSummary is what there is to know of a type of source that needs no recipe.
+type TypeSummary struct {
+	Name     string   `json:"name"` // as lapse.yaml names it
+	About    string   `json:"about"`
+	Gives    []string `json:"gives"` // kinds of record
+	Auth     []string `json:"auth"`
+	Required []string `json:"required"` // keys that must be given
+}
+
+// Types lists the types of source that need no recipe.
+func Types() []TypeSummary {
+	access := []string{"accounts", "entitlements", "grants"}
+	all := append([]string{"people"}, append(slices.Clone(access), "licenses", "seats", "usage")...)
+	return []TypeSummary{
+		{"baton", "a .c1z file, the output of any ConductorOne connector", append(slices.Clone(access), "licenses", "seats"), nil, []string{"path"}},
+		{"file", "exports in CSV or JSON", all, nil, []string{"files"}},
+		{"ldap", "Active Directory and LDAP, and LDIF files", append([]string{"people"}, access...), []string{"simple", "gssapi", "external", "anonymous"}, []string{"url"}},
+		{"scim", "any app with SCIM 2.0", access, []string{"bearer", "basic"}, []string{"url"}},
+		{"sql", "a database: its own logins, or an application's tables", all, []string{"password"}, []string{"url", "user"}},
+	}
+}
+
 // Recipes lists the recipes that are shipped.
 func Recipes() ([]RecipeSummary, error) {
 	var out []RecipeSummary

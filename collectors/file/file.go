@@ -36,6 +36,7 @@ type Collector struct {
 	opt    Options
 	clock  *collect.Clock
 	zone   *time.Location
+	watch  *watch // nil where nobody watches
 }
 
 // DefaultMaxRecord is the longest row in bytes where the configuration gives none.

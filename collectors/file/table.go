@@ -78,6 +78,9 @@ func readTable[R any](ctx context.Context, k *Collector, kd kind[R], t *Table, s
 	if err != nil {
 		return nil, err
 	}
+	for _, s := range sources {
+		watched(k, b, kd, s)
+	}
 	var files []readFile
 	for _, s := range sources {
 		if s.rows == 0 && !t.AllowEmpty {

@@ -48,6 +48,9 @@ func WithUsage(source collect.Collector, b Beside, o Options) (collect.Collector
 			collect.Doctor
 		}{both, d}, nil
 	}
+	if x, ok := source.(collect.Examiner); ok {
+		return examined{both, x}, nil
+	}
 	return both, nil
 }
 
@@ -59,8 +62,28 @@ type beside struct {
 
 // Collect implements collect.Collector.
 func (b *beside) Collect(ctx context.Context, out collect.Sink) (collect.Provenance, error) {
+	return b.read(ctx, out, b.source.Collect)
+}
+
+// examined is beside a source that says of what it reads what is missing.
+type examined struct {
+	*beside
+	source collect.Examiner
+}
+
+// Examine implements collect.Examiner.
+func (e examined) Examine(ctx context.Context, out collect.Sink) (prov collect.Provenance, advice []collect.Advice, err error) {
+	prov, err = e.read(ctx, out, func(ctx context.Context, out collect.Sink) (prov collect.Provenance, err error) {
+		prov, advice, err = e.source.Examine(ctx, out)
+		return prov, err
+	})
+	return prov, advice, err
+}
+
+// read reads the source, and then its usage.
+func (b *beside) read(ctx context.Context, out collect.Sink, first func(context.Context, collect.Sink) (collect.Provenance, error)) (collect.Provenance, error) {
 	names := &accountNames{out: out, by: b.by, ids: map[string]string{}}
-	prov, err := b.source.Collect(ctx, names)
+	prov, err := first(ctx, names)
 	if err != nil {
 		return prov, err
 	}

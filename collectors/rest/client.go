@@ -27,6 +27,7 @@ type client struct {
 	under     chan struct{}
 	limits    *Limits
 	userAgent string
+	spool     *spool // nil where nothing is kept
 
 	mu    sync.Mutex
 	moved map[string]string // hosts that send to another that the recipe trusts
@@ -91,6 +92,9 @@ var passing = []int{
 
 // send makes a call until it is answered or there is no hope.
 func (c *client) send(ctx context.Context, k call) (*answer, error) {
+	if a := c.spool.take(k); a != nil {
+		return a, ctx.Err()
+	}
 	renewed := false
 	for attempt, waits := 1, 0; ; {
 		a, token, err := c.once(ctx, k)
@@ -98,12 +102,13 @@ func (c *client) send(ctx context.Context, k call) (*answer, error) {
 		var limited *limitError
 		switch {
 		case err == nil:
+			c.spool.keep(k, a)
 			return a, nil
 		case ctx.Err() != nil:
 			return nil, ctx.Err()
 		case errors.As(err, &limited):
 			if waits++; waits > maxWaits {
-				return nil, fmt.Errorf("the app still says to wait after %d times: %w", maxWaits, limited.statusError)
+				return nil, interruption{fmt.Errorf("the app still says to wait after %d times: %w", maxWaits, limited.statusError)}
 			}
 			wait := limited.wait
 			if wait == 0 {
@@ -122,7 +127,7 @@ func (c *client) send(ctx context.Context, k call) (*answer, error) {
 			return nil, err
 		}
 		if attempt++; attempt > maxAttempts {
-			return nil, fmt.Errorf("%w (tried %d times)", err, maxAttempts)
+			return nil, interruption{fmt.Errorf("%w (tried %d times)", err, maxAttempts)}
 		}
 		if err := c.clock.sleep(ctx, backoff(attempt)); err != nil {
 			return nil, err

@@ -29,6 +29,9 @@ type Config struct {
 	Concurrency int `yaml:"concurrency"`
 	// Timeout is how long reading the app may take, waiting for its quota included: 6h by default.
 	Timeout time.Duration `yaml:"timeout"`
+	// Resume is for how long what was read is kept when the reading was interrupted: a collection that begins until then goes
+	// on from the last page. 4h by default; 0s keeps nothing.
+	Resume *time.Duration `yaml:"resume"`
 	// MaxRecord is the longest record in bytes, 1 MiB by default. A longer one is rejected.
 	MaxRecord int `yaml:"max_record"`
 	// CA is a PEM file of authorities that are trusted beside the system's.
@@ -67,6 +70,7 @@ const (
 	DefaultConcurrency = 4
 	DefaultTimeout     = 6 * time.Hour
 	DefaultMaxRecord   = 1 << 20
+	DefaultResume      = 4 * time.Hour
 )
 
 func (c Config) defaults() Config {
@@ -82,6 +86,10 @@ func (c Config) defaults() Config {
 	if c.MaxRecord == 0 {
 		c.MaxRecord = DefaultMaxRecord
 	}
+	if c.Resume == nil {
+		resume := DefaultResume
+		c.Resume = &resume
+	}
 	return c
 }
 
@@ -96,6 +104,9 @@ func (c Config) Validate() error {
 	}
 	if c.Timeout < 0 {
 		errs = append(errs, fmt.Errorf("timeout: %s is less than 0", c.Timeout))
+	}
+	if c.Resume != nil && *c.Resume < 0 {
+		errs = append(errs, fmt.Errorf("resume: %s is less than 0", *c.Resume))
 	}
 	if c.MaxRecord < 0 {
 		errs = append(errs, fmt.Errorf("max_record: %d is less than 0", c.MaxRecord))

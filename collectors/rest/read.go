@@ -37,6 +37,7 @@ type reading struct {
 	once    map[*Request]bool  // requests that were answered
 	gone    map[*Request]int64
 	kept    map[string][]string // what look keeps beside records
+	watch   *watch              // nil where nobody watches
 }
 
 // scope is what a request's expressions see.
@@ -165,6 +166,9 @@ func (r *reading) ended(ctx context.Context, f *feed, err error) error {
 	case q.Optional && !r.once[q] && q.refusedBy(err):
 		r.refused[q] = err
 		return nil
+	case r.watch.denies(err) && !r.once[q]:
+		r.refused[q] = err
+		return nil
 	}
 	return err
 }
@@ -269,6 +273,7 @@ func (r *reading) row(ctx context.Context, f *feed, in row, keep map[string]any)
 			if reason != "" {
 				return reject(field, fmt.Sprintf("%s: %s", m.kind, reason))
 			}
+			r.watch.see(m, rec)
 			if m.once && r.again(rec) {
 				return nil
 			}

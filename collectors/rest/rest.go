@@ -5,8 +5,10 @@ package rest
 
 import (
 	"context"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -35,6 +37,9 @@ type Options struct {
 	Secret func(context.Context, collect.Secret) (string, error)
 	// Transport carries the requests; nil for the network.
 	Transport http.RoundTripper
+	// Private is the folder in which what was read of an interrupted collection is kept; "" to keep nothing. Who makes it lets
+	// nobody else in.
+	Private string
 	// Only are the names of the requests at the top of the recipe that are made; none means all.
 	Only []string
 }
@@ -124,9 +129,14 @@ func (k *Collector) address() error {
 
 // Collect implements collect.Collector.
 func (k *Collector) Collect(ctx context.Context, out collect.Sink) (collect.Provenance, error) {
+	return k.read(ctx, out, nil)
+}
+
+// read is Collect, watched or not.
+func (k *Collector) read(ctx context.Context, out collect.Sink, w *watch) (collect.Provenance, error) {
 	hide := new(secrets)
 	guard := &sink{Sink: out}
-	prov, err := k.collect(ctx, guard, hide)
+	prov, err := k.collect(ctx, guard, hide, w)
 	switch {
 	case guard.err != nil:
 		return prov, guard.err
@@ -171,7 +181,7 @@ func (s *sink) Locate(file string, line int64) {
 	}
 }
 
-func (k *Collector) collect(parent context.Context, out collect.Sink, hide *secrets) (collect.Provenance, error) {
+func (k *Collector) collect(parent context.Context, out collect.Sink, hide *secrets, w *watch) (collect.Provenance, error) {
 	prov := collect.Provenance{Request: k.base.String(), Identity: identity(k.auth, k.config.Auth), Mapping: k.recipe.sum, Filter: k.filter()}
 	if err := parent.Err(); err != nil {
 		return prov, err
@@ -183,19 +193,49 @@ func (k *Collector) collect(parent context.Context, out collect.Sink, hide *secr
 		return prov, err
 	}
 	defer client.http.CloseIdleConnections()
+	interrupted := false
+	if k.opt.Private != "" && *k.config.Resume > 0 && w == nil {
+		if client.spool, err = openSpool(filepath.Join(k.opt.Private, k.opt.UID+".spool"), k.question(), *k.config.Resume, k.time.now()); err != nil {
+			cancel()
+			return prov, fmt.Errorf("keep what is read, to resume from: %w; set resume: 0s to do without", err)
+		}
+		defer func() { client.spool.close(interrupted) }()
+	}
 	r := &reading{
 		k: k, c: client, out: out, base: k.base, params: k.params, clock: k.clock, seed: maphash.MakeSeed(), pacers: k.pacers(),
-		types: types{}, things: collect.NewIndex(), rows: map[*Request]int64{}, refused: map[*Request]error{}, once: map[*Request]bool{}, gone: map[*Request]int64{},
+		types: types{}, things: collect.NewIndex(), rows: map[*Request]int64{}, refused: map[*Request]error{}, once: map[*Request]bool{}, gone: map[*Request]int64{}, watch: w,
+	}
+	if w != nil {
+		w.reading = r
 	}
 	defer r.wait.Wait()
 	defer cancel() // what is under way ends before the wait for it
 	for _, q := range k.requests() {
 		if err := r.request(ctx, q); err != nil {
+			interrupted = interrupts(err) || out.(*sink).err != nil
 			return prov, err
 		}
 	}
+	if w != nil && w.denied != nil {
+		return prov, w.denied
+	}
 	r.sum(&prov)
+	prov.Notes = append(prov.Notes, client.spool.notes()...)
+	if client.spool != nil && client.spool.used > 0 {
+		prov.AsOf = client.spool.began
+	}
+	interrupted = ctx.Err() != nil
 	return prov, ctx.Err()
+}
+
+// question is a hash of what is asked for, and as whom: answers to another are not taken for those to this.
+func (k *Collector) question() string {
+	text, err := json.Marshal([]any{k.recipe.sum, k.base.String(), k.params, k.opt.Only, identity(k.auth, k.config.Auth), k.config.Auth.Username})
+	if err != nil { // they are what jq knows
+		panic(err)
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:])
 }
 
 // requests are those at the top that are made.

@@ -19,6 +19,7 @@ type capabilities struct {
 func (r *reading) capabilities() (capabilities, error) {
 	var caps capabilities
 	body, err := r.client.get(r.ctx, "ServiceProviderConfig", nil)
+	r.watch.asked("ServiceProviderConfig", err)
 	switch {
 	case missing(err), isStatus(err, 403):
 		r.note("the server has no ServiceProviderConfig: what it supports is unknown")
@@ -56,6 +57,7 @@ func (r *reading) capabilities() (capabilities, error) {
 		}
 	}
 	body, err = r.client.get(r.ctx, "ResourceTypes", nil)
+	r.watch.asked("ResourceTypes", err)
 	switch {
 	case missing(err), isStatus(err, 403):
 		return caps, nil

@@ -28,6 +28,7 @@ type reading struct {
 	withMembers   bool            // some group came with its members
 	oddities      map[string]int
 	notes         []string
+	watch         *watch // nil where nobody watches
 }
 
 // membership is a member of a group that may be a group itself.
@@ -131,6 +132,7 @@ func (r *reading) user(line int64, _ text, raw json.RawMessage) error {
 	if f != nil {
 		return r.reject("Users", line, *f)
 	}
+	r.watch.see(raw)
 	if err := r.put(a); err != nil {
 		return err
 	}

@@ -50,6 +50,11 @@ func New(c Config, o Options) (*Collector, error) {
 
 // Collect implements collect.Collector.
 func (k *Collector) Collect(ctx context.Context, out collect.Sink) (collect.Provenance, error) {
+	return k.read(ctx, out, nil)
+}
+
+// read is Collect, watched or not.
+func (k *Collector) read(ctx context.Context, out collect.Sink, w *watch) (collect.Provenance, error) {
 	prov := collect.Provenance{Request: k.config.URL, Filter: k.config.Filter, Mapping: k.mapping(), Identity: "the owner of a bearer token"}
 	if k.config.Auth.User != "" {
 		prov.Identity = k.config.Auth.User
@@ -65,7 +70,10 @@ func (k *Collector) Collect(ctx context.Context, out collect.Sink) (collect.Prov
 	if _, err := c.renew(ctx, ""); err != nil {
 		return prov, err
 	}
-	r := &reading{Collector: k, client: c, ctx: ctx, out: out, values: map[string]bool{}, oddities: map[string]int{}}
+	r := &reading{Collector: k, client: c, ctx: ctx, out: out, values: map[string]bool{}, oddities: map[string]int{}, watch: w}
+	if w != nil {
+		w.reading = r
+	}
 	prov.Reads, prov.Coverage, err = r.run()
 	prov.Notes = r.summary()
 	return prov, err

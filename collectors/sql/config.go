@@ -39,7 +39,7 @@ type Config struct {
 	// Timeout is how long one query may run, 5m by default. The server ends it then.
 	Timeout strict.Span `yaml:"timeout"`
 
-	// Preset reads the accounts of the database server itself: postgres or mariadb.
+	// Preset reads the accounts of the database server itself: postgres, mariadb, or mysql (8.0 and later).
 	Preset string `yaml:"preset"`
 	// Queries are one SELECT for each kind of record, beside or instead of the preset's. The names of its columns are
 	// those of the fields; attr_department is the attribute department.

@@ -115,6 +115,7 @@ func TestMariaDB(t *testing.T) {
 	t.Run("values", func(t *testing.T) { testMariaDBValues(t, s) })
 	t.Run("errors", func(t *testing.T) { testMariaDBErrors(t, s) })
 	t.Run("changes", func(t *testing.T) { testMariaDBChanges(t, s) })
+	t.Run("mysql", func(t *testing.T) { testMySQLPreset(t, s) })
 	t.Run("suite", func(t *testing.T) {
 		s.exec(t, "CREATE TABLE shop.logins (id int, name text)", "INSERT INTO shop.logins WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 50) SELECT i, concat('user', i) FROM n")
 		suite(t, s, `queries: {accounts: "SELECT id, name AS username, CASE WHEN id = 3 THEN 'perhaps' END AS enabled FROM logins"}`,
@@ -292,6 +293,8 @@ func testMariaDBErrors(t *testing.T, s *server) {
 			t.Errorf("the password shows: %v", err)
 		}
 	}
+	s.examine(t, "small", "preset: mariadb\nqueries: {seats: \"SELECT a AS account_id FROM shop.w\"}",
+		"ok queries.seats: may be read: account_id", "MISSING queries.accounts: the user lacks the right to read this", "ok to read accounts: GRANT SELECT ON mysql.global_priv TO 'small'@'localhost'")
 	var n int
 	if err := s.db.QueryRowContext(t.Context(), "SELECT count(*) FROM shop.w").Scan(&n); err != nil || n != 0 {
 		t.Errorf("%d rows were written, %v", n, err)

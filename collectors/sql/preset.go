@@ -1,6 +1,10 @@
 package sql
 
-import "embed"
+import (
+	"embed"
+	"maps"
+	"slices"
+)
 
 // preset are the queries that read a database server's own accounts.
 type preset struct {
@@ -17,6 +21,7 @@ var files embed.FS
 var presets = map[string]preset{
 	"postgres": read("postgres", "postgres"),
 	"mariadb":  read("mariadb", "mysql"),
+	"mysql":    read("mysql", "mysql"),
 }
 
 func read(name, driver string) preset {
@@ -28,4 +33,15 @@ func read(name, driver string) preset {
 		return string(text)
 	}
 	return preset{driver: driver, Accounts: file("accounts"), Entitlements: file("entitlements"), Grants: file("grants")}
+}
+
+// Presets lists their names.
+func Presets() []string { return slices.Sorted(maps.Keys(presets)) }
+
+// Scheme is that of the URLs of a preset's servers.
+func Scheme(preset string) string {
+	if _, ok := schemes[preset]; ok {
+		return preset
+	}
+	return presets[preset].driver
 }

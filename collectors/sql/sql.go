@@ -83,17 +83,11 @@ func (k *Collector) Collect(ctx context.Context, out collect.Sink) (collect.Prov
 	if err := ctx.Err(); err != nil {
 		return prov, err
 	}
-	password := ""
-	if k.config.Password.IsSet() {
-		if k.opt.Secret == nil {
-			return prov, errors.New("password: nothing here resolves secrets")
-		}
-		var err error
-		if password, err = k.opt.Secret(ctx, k.config.Password); err != nil {
-			return prov, fmt.Errorf("password: %w", err)
-		}
+	password, err := k.password(ctx)
+	if err != nil {
+		return prov, err
 	}
-	err := k.read(ctx, password, &prov, out)
+	err = k.read(ctx, password, &prov, out)
 	var full *sinkError
 	switch {
 	case errors.As(err, &full):
@@ -104,6 +98,21 @@ func (k *Collector) Collect(ctx context.Context, out collect.Sink) (collect.Prov
 		return prov, hide(err, password)
 	}
 	return prov, nil
+}
+
+// password resolves the reference to it; there need not be one.
+func (k *Collector) password(ctx context.Context) (string, error) {
+	switch {
+	case !k.config.Password.IsSet():
+		return "", nil
+	case k.opt.Secret == nil:
+		return "", errors.New("password: nothing here resolves secrets")
+	}
+	password, err := k.opt.Secret(ctx, k.config.Password)
+	if err != nil {
+		return "", fmt.Errorf("password: %w", err)
+	}
+	return password, nil
 }
 
 // sinkError is an error of the sink, which is returned as it is.
@@ -160,8 +169,15 @@ func (k *Collector) notes() []string {
 
 // fits makes sure that a preset is asked of the server that it is for: MySQL speaks MariaDB's protocol.
 func (k *Collector) fits(version string) error {
-	if k.config.Preset == "mariadb" && !strings.Contains(version, "MariaDB") {
-		return errors.New("preset: the server is MySQL, not MariaDB: name queries: instead")
+	maria := strings.Contains(version, "MariaDB")
+	major, _, _ := strings.Cut(version, ".")
+	switch {
+	case k.config.Preset == "mariadb" && !maria:
+		return errors.New("preset: the server is MySQL, not MariaDB: write preset: mysql")
+	case k.config.Preset == "mysql" && maria:
+		return errors.New("preset: the server is MariaDB, not MySQL: write preset: mariadb")
+	case k.config.Preset == "mysql" && (major == "5" || major == "4"):
+		return fmt.Errorf("preset: the server is MySQL %s, which has no roles: the preset is for 8.0 and later; name queries: instead", version)
 	}
 	return nil
 }

@@ -386,6 +386,10 @@ func testPostgresErrors(t *testing.T, s *server) {
 			t.Errorf("the password shows: %v", err)
 		}
 	}
+	s.exec(t, "CREATE SCHEMA closed", "CREATE TABLE closed.x (id int)", "CREATE TABLE \"Odd name\" (id int)")
+	s.examine(t, "small", `queries: {accounts: "SELECT 1 AS id", entitlements: "SELECT id FROM hidden", grants: "SELECT id FROM closed.x", seats: "SELECT id FROM \"Odd name\""}`,
+		"ok queries.accounts: may be read: id", "MISSING queries.entitlements: the user lacks the right to read this", "ok to read entitlements: GRANT SELECT ON hidden TO small",
+		"ok to read grants: GRANT USAGE ON SCHEMA closed TO small", `ok to read seats: GRANT SELECT ON "Odd name" TO small`)
 	var n int
 	if err := s.db.QueryRowContext(t.Context(), "SELECT count(*) FROM hidden").Scan(&n); err != nil || n != 0 {
 		t.Errorf("%d rows were written, %v", n, err)

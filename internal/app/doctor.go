@@ -61,7 +61,7 @@ func (a *App) Doctor(ctx context.Context, uids []string) []Check {
 		note("sources", err, "")
 	}
 	for _, s := range sources {
-		res, err := collect.Run(ctx, s.Collector, nowhere{}, collect.Options{Limits: s.Limits, Now: a.Now()})
+		res, advice, err := collect.Examine(ctx, s.Collector, collect.Options{Limits: s.Limits, Now: a.Now()})
 		note("source "+s.UID, err, describe(res))
 		for _, r := range res.Rejections[:min(5, len(res.Rejections))] {
 			out = append(out, Check{"source " + s.UID, false, "rejected: " + r.String()})
@@ -75,14 +75,8 @@ func (a *App) Doctor(ctx context.Context, uids []string) []Check {
 		for _, n := range res.Provenance.Notes {
 			out = append(out, Check{"source " + s.UID, true, "note: " + n})
 		}
-		if d, ok := s.Collector.(collect.Doctor); ok {
-			advice, diagnosed := d.Diagnose(ctx)
-			for _, a := range advice {
-				out = append(out, Check{"source " + s.UID + ": " + a.What, !a.Missing, a.Detail})
-			}
-			if diagnosed != nil && (err == nil || diagnosed.Error() != err.Error()) {
-				note("source "+s.UID, diagnosed, "")
-			}
+		for _, a := range advice {
+			out = append(out, Check{"source " + s.UID + ": " + a.What, !a.Missing, a.Detail})
 		}
 	}
 	return out
@@ -118,9 +112,3 @@ func describe(res collect.Result) string {
 	}
 	return strings.Join(parts, "; ")
 }
-
-// nowhere takes records and keeps none.
-type nowhere struct{}
-
-func (nowhere) Put(access.Record) error        { return nil }
-func (nowhere) Reject(collect.Rejection) error { return nil }

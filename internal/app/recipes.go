@@ -11,8 +11,14 @@ import (
 // Replay says what of a recipe is run on what recorded traffic.
 type Replay = collectors.Replay
 
+// SourceTypes lists the types of source that need no recipe.
+func SourceTypes() []collectors.TypeSummary { return collectors.Types() }
+
 // Recipes lists the recipes that are shipped.
 func (a *App) Recipes() ([]collectors.RecipeSummary, error) { return collectors.Recipes() }
+
+// Section is the section of lapse.yaml of a new source, with comments and with blanks to be filled in.
+func Section(what, uid, base string) (string, error) { return collectors.Section(what, uid, base) }
 
 // RecipeSchema is the JSON Schema of recipes.
 func (a *App) RecipeSchema() []byte { return collectors.RecipeSchema() }

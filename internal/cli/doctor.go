@@ -8,8 +8,8 @@ func newDoctor(g *global) *cobra.Command {
 	return &cobra.Command{
 		Use:   "doctor [SOURCE...]",
 		Short: "Check the configuration, the policies, the stores and every source",
-		Long: `Check lapse.yaml, load the policies, open the stores and read each source whole, keeping nothing: what it gives, which
-signals it lacks, and which rows can't be read.`,
+		Long: `Check lapse.yaml, load the policies, open the stores and read each source whole, keeping nothing: what it gives, how far
+each signal is covered, which rows can't be read, and which right is missing for what.`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			a, err := g.open()

@@ -20,16 +20,16 @@ import (
 func newSource(g *global) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "source",
-		Short: "List the recipes for apps, and test one on recorded traffic",
+		Short: "Add a source to lapse.yaml, list the recipes for apps, and test one on recorded traffic",
 	}
-	cmd.AddCommand(newSourceList(g), newSourceTest(g), newSourceSchema(g))
+	cmd.AddCommand(newSourceAdd(g), newSourceList(g), newSourceTest(g), newSourceSchema(g))
 	return cmd
 }
 
 func newSourceList(g *global) *cobra.Command {
 	return &cobra.Command{
 		Use:   "list",
-		Short: "List the recipes that are shipped: what each gives, how it signs in, and what it must be told",
+		Short: "List what can be read: the types of source, and the recipes that are shipped for apps with a REST API",
 		RunE: func(*cobra.Command, []string) error {
 			a, err := g.openOrDefault()
 			if err != nil {
@@ -40,7 +40,10 @@ func newSourceList(g *global) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			l := list{columns: []string{"recipe", "app", "gives", "auth", "must be told"}}
+			l := list{columns: []string{"source", "app", "gives", "auth", "must be told"}}
+			for _, t := range app.SourceTypes() {
+				l.add(t, t.Name, t.About, strings.Join(t.Gives, " "), strings.Join(t.Auth, " "), strings.Join(t.Required, " "))
+			}
 			for _, r := range recipes {
 				needs := r.Required
 				if r.NeedsURL {
