@@ -24,6 +24,8 @@ type Sandbox struct {
 	Command func(context.Context) *exec.Cmd
 	Memory  int64         // bytes that the process may take; 0: 1 GiB
 	Time    time.Duration // that a policy may take over a thousand subjects; 0: one minute
+
+	batch int // subjects that go to the process at a time; 0: a thousand
 }
 
 // SandboxError says that there is no process to try policies in.
@@ -42,6 +44,7 @@ const (
 	startTime   = time.Minute // until the process begins
 	rssTick     = 10 * time.Millisecond
 	trialBatch  = 1000
+	trialBytes  = 16 << 20 // of subjects at a time: a thousand of the largest would be the process's end, and the policy's fault
 )
 
 // trial is what ServeTrial is told first: the policies.
@@ -97,7 +100,7 @@ func (s *Sandbox) Trial(ctx context.Context, pack *Pack, ids []string, subjects 
 		if len(step.Policies) == 0 {
 			continue
 		}
-		judged := false
+		judged, size := false, 0
 		for row, err := range subjects(kind) {
 			if err != nil {
 				return nil, err
@@ -106,9 +109,11 @@ func (s *Sandbox) Trial(ctx context.Context, pack *Pack, ids []string, subjects 
 			if err != nil {
 				return nil, fmt.Errorf("try policies: %w", err)
 			}
-			if step.Rows = append(step.Rows, data); len(step.Rows) < trialBatch {
+			step.Rows = append(step.Rows, data)
+			if size += len(data); len(step.Rows) < cmp.Or(s.batch, trialBatch) && size < trialBytes {
 				continue
 			}
+			size = 0
 			if err := tr.judge(ctx, &step); err != nil {
 				return nil, err
 			}

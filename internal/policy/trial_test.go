@@ -77,7 +77,8 @@ func TestTrialOfAllSubjects(t *testing.T) {
 		t.Fatal(err)
 	}
 	started := 0
-	sandbox := &Sandbox{Time: 3 * time.Second, Command: func(ctx context.Context) *exec.Cmd {
+	const batch = 20
+	sandbox := &Sandbox{Time: 5 * time.Second, batch: batch, Command: func(ctx context.Context) *exec.Cmd {
 		started++
 		cmd := exec.CommandContext(ctx, program)
 		cmd.Env = []string{"LAPSE_TRIAL=1"}
@@ -88,15 +89,15 @@ func TestTrialOfAllSubjects(t *testing.T) {
 	}
 	const endless = "some a in numbers.range(1, 90000)\n\tsome b in numbers.range(1, 90000)\n\ta * b == -1"
 	p := pack(t,
-		ruleText("ACME-01", "", on(2*trialBatch+100, `to_number("x") == 1`)),
-		ruleText("ACME-02", "", on(trialBatch+500, endless)),
-		ruleText("ACME-03", "", on(2*trialBatch+200, `to_number("x") == 1`)),
-		ruleText("ACME-04", "", on(3*trialBatch, "true")),
+		ruleText("ACME-01", "", on(2*batch+5, `to_number("x") == 1`)),
+		ruleText("ACME-02", "", on(batch+10, endless)),
+		ruleText("ACME-03", "", on(2*batch+7, `to_number("x") == 1`)),
+		ruleText("ACME-04", "", on(3*batch, "true")),
 	)
 	n := 0
 	rows := func(access.SubjectKind) iter.Seq2[access.Row, error] {
 		return func(yield func(access.Row, error) bool) {
-			for n = range 2*trialBatch + 400 {
+			for n = range 2*batch + 10 {
 				if !yield(accountRow(t, doc{"account": doc{"days_known": n}}), nil) {
 					return
 				}
@@ -109,7 +110,7 @@ func TestTrialOfAllSubjects(t *testing.T) {
 	}
 	want := map[string]string{
 		"ACME-01": "ACME-01 (acme/r0.rego:13) on account ad/a-1: to_number: ",
-		"ACME-02": "ACME-02 (acme/r1.rego:11): its process was ended: it took longer than 3s",
+		"ACME-02": "ACME-02 (acme/r1.rego:11): its process was ended: it took longer than 5s",
 		"ACME-03": "ACME-03 (acme/r2.rego:13) on account ad/a-1: to_number: ",
 	}
 	for id, f := range failed {
@@ -117,7 +118,7 @@ func TestTrialOfAllSubjects(t *testing.T) {
 			t.Errorf("%s: %v, want %q", id, f, w)
 		}
 	}
-	if len(failed) != len(want) || started != 2 || n != 2*trialBatch+399 {
+	if len(failed) != len(want) || started != 2 || n != 2*batch+9 {
 		t.Errorf("%d failed in %d processes over %d subjects", len(failed), started, n+1)
 	}
 	broken := errors.New("the store is gone")
