@@ -92,12 +92,13 @@ func link(ctx context.Context, o Options, run *store.Run) error {
 
 // foreign gathers whom the foreign security principals stand for. Of all SIDs only theirs are kept in memory.
 func foreign(ctx context.Context, run *store.Run, linker *correlate.Linker) (*correlate.Foreign, error) {
-	var bearers []correlate.SIDBearer
-	for b, err := range run.Bearers(ctx) {
-		if err != nil {
-			return nil, err
-		}
-		bearers = append(bearers, correlate.SIDBearer(b))
+	found, err := run.Bearers(ctx)
+	if err != nil {
+		return nil, err
+	}
+	bearers := make([]correlate.SIDBearer, len(found))
+	for i, b := range found {
+		bearers[i] = correlate.SIDBearer(b)
 	}
 	return linker.NewForeign(bearers), nil
 }
