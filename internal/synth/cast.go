@@ -210,9 +210,7 @@ func (a *account) spare(policy, key, lookalike string) {
 
 // Plants says what was planted for night n, beside all that Truth says. What must be found is found from the day on which
 // it has stood for as long as its rule waits: by the last night in any case.
-func (c *Company) Plants(n int) []Plant { return append(c.planted(n), c.lookalikes(n)...) }
-
-func (c *Company) planted(n int) []Plant {
+func (c *Company) Plants(n int) []Plant {
 	out := c.plantsOfOthers()
 	for i := c.people - castSpan; i < c.people; i++ {
 		p := c.personOf(i)
@@ -231,7 +229,7 @@ func (c *Company) planted(n int) []Plant {
 			out = append(out, a.plant...)
 		}
 	}
-	return out
+	return append(out, c.lookalikes(n)...)
 }
 
 // plantsOfOthers are those that the accounts of the cast do not bring along.

@@ -68,7 +68,7 @@ func TestSameSeedSameBytes(t *testing.T) {
 }
 
 var rules = []string{
-	"DOR-01", "DOR-02", "DOR-03", "LIC-01", "LIC-02", "LVR-01", "LVR-02", "LVR-03", "LVR-04", "LVR-05", "MBX-01", "MFA-01", "ORP-01", "ORP-02", "PEER-01", "SVC-01",
+	"DOR-01", "DOR-02", "DOR-03", "LIC-01", "LIC-02", "LVR-01", "LVR-03", "LVR-04", "LVR-05", "MFA-01", "ORP-01", "ORP-02", "PEER-01", "SVC-01",
 }
 
 // Each rule finds something on some night, and things appear and end over the nights.
