@@ -89,7 +89,7 @@ func (s *Sandbox) Trial(ctx context.Context, pack *Pack, ids []string, subjects 
 		}
 	}
 	tr := trying{sandbox: s, trial: t, pack: pack, failed: map[string]error{}}
-	defer tr.end()
+	defer func() { _ = tr.end() }() // where it is not ended well below
 	for _, kind := range access.SubjectKinds() {
 		step := trialStep{Kind: kind}
 		for _, id := range ids {
