@@ -24,6 +24,7 @@ type factKind struct {
 	none     string // what a zero says
 	unknown  string // what is not known when nothing was evaluated
 	alarm    bool
+	also     func(*Report) []Fact // what the same rules suggest beside it
 }
 
 var factKinds = []factKind{
@@ -51,6 +52,7 @@ var factKinds = []factKind{
 			return fmt.Sprintf("%s to nobody in the roster", count(accounts, "enabled account belongs", "enabled accounts belong"))
 		},
 		none: "Every enabled account that was judged belongs to somebody", unknown: "whether every account belongs to somebody", alarm: true,
+		also: (*Report).rosterless,
 	},
 	{
 		policies: []string{"MFA-01"},
@@ -143,6 +145,29 @@ func (r *Report) Facts() []Fact {
 			f.Text, f.Blind = "Not known: "+c.kind.unknown, true
 		}
 		out = append(out, f)
+		if c.kind.also != nil {
+			out = append(out, c.kind.also(r)...)
+		}
+	}
+	return out
+}
+
+// manyStrangers is from how many accounts of nobody on their number may mean more than so many single cases.
+const manyStrangers = 20
+
+// rosterless says of which sources at least half of the accounts belong to nobody. That is hardly carelessness with so many
+// accounts: these people are in a roster that Lapse doesn't read, or their numbers aren't matched.
+func (r *Report) rosterless() []Fact {
+	var out []Fact
+	for _, t := range r.Tallies {
+		if t.Policy != "ORP-01" || t.Failed != "" || t.Flagged < manyStrangers || 2*t.Flagged < t.Evaluated {
+			continue
+		}
+		out = append(out, Fact{
+			Text: fmt.Sprintf("A roster seems to be missing: %s of the %s in %s belong to nobody",
+				thousands(t.Flagged), count(int(t.Evaluated), "enabled account", "enabled accounts"), r.sourceName(t.Source)),
+			Basis: fmt.Sprintf("%s: %s evaluated", t.Policy, thousands(t.Evaluated)), Alarm: true,
+		})
 	}
 	return out
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -156,6 +157,34 @@ func TestFactsSayWhatTheyRestOn(t *testing.T) {
 	}
 	if strings.Contains(all, "DOR-03") {
 		t.Error("a fact rests on a rule that is switched off")
+	}
+}
+
+func TestManyStrangersAreOneFact(t *testing.T) {
+	d := company(1)
+	var tallies []finding.Tally
+	for _, source := range []struct {
+		uid                string
+		evaluated, flagged uint64
+		failed             string
+	}{
+		{"ad", 400, 210, ""}, {"salesforce", 38, 19, ""}, {"erp", 41, 20, ""}, {"broken", 100, 100, "it took too long"}, {"agency", 40, 20, ""},
+	} {
+		tallies = append(tallies, finding.Tally{Policy: "ORP-01", Source: source.uid, Evaluated: source.evaluated, Flagged: source.flagged, Failed: source.failed})
+	}
+	d.Tallies = tallies
+	d.Inputs = append(d.Inputs, Input{UID: "agency", Name: "The agency"})
+	var got []string
+	for _, f := range mustNew(t, d).Facts() {
+		if strings.Contains(f.Text, "roster seems") {
+			got = append(got, f.Text+" | "+f.Basis)
+		}
+	}
+	if want := []string{
+		"A roster seems to be missing: 210 of the 400 enabled accounts in " + mustNew(t, d).sourceName("ad") + " belong to nobody | ORP-01: 400 evaluated",
+		"A roster seems to be missing: 20 of the 40 enabled accounts in The agency belong to nobody | ORP-01: 40 evaluated",
+	}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
 	}
 }
 

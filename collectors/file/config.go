@@ -63,6 +63,7 @@ const (
 type Files struct {
 	People       *Table `yaml:"people"`
 	Accounts     *Table `yaml:"accounts"`
+	Keys         *Table `yaml:"keys"` // of accounts, beside their passwords
 	Entitlements *Table `yaml:"entitlements"`
 	Grants       *Table `yaml:"grants"`
 	Licenses     *Table `yaml:"licenses"`
@@ -148,7 +149,7 @@ func (f Files) each(do func(kind collect.Kind, t *Table)) {
 		kind collect.Kind
 		t    *Table
 	}{
-		{collect.People, f.People}, {collect.Accounts, f.Accounts}, {collect.Entitlements, f.Entitlements},
+		{collect.People, f.People}, {accountKeys, f.Keys}, {collect.Accounts, f.Accounts}, {collect.Entitlements, f.Entitlements},
 		{collect.Licenses, f.Licenses}, {collect.Grants, f.Grants}, {collect.Seats, f.Seats}, {collect.Usages, f.Usage},
 	} {
 		if e.t != nil {
@@ -202,6 +203,9 @@ func (c Config) Validate() error {
 	})
 	if !some {
 		add("files: name at least one of people, accounts, entitlements, grants, licenses, seats, usage")
+	}
+	if c.Files.Keys != nil && c.Files.Accounts == nil {
+		add("files.keys: the accounts that have them are missing: name files.accounts")
 	}
 	return errors.Join(errs...)
 }

@@ -1,4 +1,4 @@
-// Package file collects from exports: people, accounts, entitlements, grants, licenses, seats and usage in CSV and JSON
+// Package file collects from exports: people, accounts and their keys, entitlements, grants, licenses, seats and usage in CSV and JSON
 // files. Nothing in a file is guessed: not what a date means, not which of two rows is right, not an encoding that the
 // bytes don't prove.
 package file
@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/lapse-audit/lapse/internal/access"
 	"github.com/lapse-audit/lapse/internal/collect"
 )
 
@@ -84,13 +85,23 @@ func New(c Config, o Options) (*Collector, error) {
 func (k *Collector) Collect(ctx context.Context, out collect.Sink) (collect.Provenance, error) {
 	prov := collect.Provenance{Mapping: k.mapping(), Coverage: k.config.Coverage, Identity: "local files", Notes: slices.Clone(k.config.notes)}
 	var err error
+	ring := &keyring{Sink: out, of: map[string][]access.Key{}}
 	k.config.Files.each(func(kind collect.Kind, t *Table) {
-		prov.Reads = append(prov.Reads, string(kind))
+		to := out
+		switch {
+		case kind == accountKeys:
+			to = ring
+		case kind == collect.Accounts && k.config.Files.Keys != nil:
+			to = owners{out, ring}
+		}
+		if kind != accountKeys {
+			prov.Reads = append(prov.Reads, string(kind))
+		}
 		if err != nil {
 			return
 		}
 		var files []readFile
-		files, err = k.collect(ctx, kind, t, out)
+		files, err = k.collect(ctx, kind, t, to)
 		for _, f := range files {
 			if prov.AsOf.IsZero() || f.asOf.Before(prov.AsOf) {
 				prov.AsOf = f.asOf
@@ -130,6 +141,8 @@ func (k *Collector) collect(ctx context.Context, kind collect.Kind, t *Table, ou
 		return collectTable(ctx, k, people(k.clock), t, out)
 	case collect.Accounts:
 		return collectTable(ctx, k, accounts(), t, out)
+	case accountKeys:
+		return collectTable(ctx, k, keys(), t, out)
 	case collect.Entitlements:
 		return collectTable(ctx, k, entitlements(), t, out)
 	case collect.Grants:

@@ -36,6 +36,8 @@ func shapeOf(k collect.Kind) shape {
 		return people(nil).shape()
 	case collect.Accounts:
 		return accounts().shape()
+	case accountKeys:
+		return keys().shape()
 	case collect.Entitlements:
 		return entitlements().shape()
 	case collect.Grants:

@@ -75,40 +75,49 @@ func MarshalRow(r Row) ([]byte, error) { return json.Marshal([]any(r)) }
 
 // UnmarshalRow reads a row of a kind of subject.
 func UnmarshalRow(kind SubjectKind, data []byte) (Row, error) {
-	var values []json.RawMessage
-	if err := json.Unmarshal(data, &values); err != nil {
-		return nil, fmt.Errorf("read a %s: %w", kind, err)
-	}
 	columns := SchemaOf(kind).Columns()
-	if len(values) != len(columns) {
-		return nil, fmt.Errorf("read a %s: %d columns, want %d", kind, len(values), len(columns))
-	}
-	row := make(Row, len(columns))
+	cells := make([]any, len(columns))
 	for i, c := range columns {
-		read, ok := readers[c.Type]
+		t, ok := cellOfType[c.Type]
 		if !ok {
 			return nil, fmt.Errorf("read a %s: column %s is of the unknown type %s", kind, c.Name, c.Type)
 		}
-		v, err := read(values[i])
-		if err != nil {
-			return nil, fmt.Errorf("read a %s: column %s: %w", kind, c.Name, err)
-		}
-		row[i] = v
+		cells[i] = t.empty()
+	}
+	if err := json.Unmarshal(data, &cells); err != nil { // each value into the cell that is there
+		return nil, fmt.Errorf("read a %s: %w", kind, err)
+	}
+	if len(cells) != len(columns) {
+		return nil, fmt.Errorf("read a %s: %d columns, want %d", kind, len(cells), len(columns))
+	}
+	row := make(Row, len(columns))
+	for i, c := range columns {
+		row[i] = cellOfType[c.Type].value(cells[i])
 	}
 	return row, nil
 }
 
-// readers read a column's values by its type.
-var readers = map[string]func([]byte) (any, error){
-	"Bool": reading[bool], "Nullable(Bool)": reading[*bool], "Nullable(Int64)": reading[*int64], "Nullable(Float64)": reading[*float64],
-	"Nullable(String)": reading[*string], "Map(String, String)": reading[map[string]string], "Array(String)": reading[[]string],
-	"Array(Bool)": reading[[]bool], "Array(Int64)": reading[[]int64], "Array(Float64)": reading[[]float64],
-	"Array(Nullable(String))": reading[[]*string], "Array(Nullable(Bool))": reading[[]*bool], "Array(Nullable(Int64))": reading[[]*int64],
-	"Array(Nullable(Float64))": reading[[]*float64], "Array(Array(String))": reading[[][]string],
+// cell makes room for the value of a column's type, and takes it out again.
+type cell struct {
+	empty func() any
+	value func(any) any
 }
 
-func reading[T any](data []byte) (any, error) {
-	var v T
-	err := json.Unmarshal(data, &v)
-	return v, err
+func cellOf[T any]() cell {
+	return cell{func() any { return new(T) }, func(v any) any {
+		if p, ok := v.(*T); ok {
+			return *p
+		}
+		var zero T // of a null
+		return zero
+	}}
+}
+
+// cellOfType are the cells of all types of columns.
+var cellOfType = map[string]cell{
+	"Bool": cellOf[bool](), "Nullable(Bool)": cellOf[*bool](), "Nullable(Int64)": cellOf[*int64](), "Nullable(Float64)": cellOf[*float64](),
+	"Nullable(String)": cellOf[*string](), "Map(String, String)": cellOf[map[string]string](), "Array(String)": cellOf[[]string](),
+	"Array(Bool)": cellOf[[]bool](), "Array(Int64)": cellOf[[]int64](), "Array(Float64)": cellOf[[]float64](),
+	"Array(Nullable(String))": cellOf[[]*string](), "Array(Nullable(Bool))": cellOf[[]*bool](), "Array(Nullable(Int64))": cellOf[[]*int64](),
+	"Array(Nullable(Float64))": cellOf[[]*float64](), "Array(Array(String))": cellOf[[][]string](),
 }

@@ -1,7 +1,6 @@
 package app_test
 
 import (
-	"context"
 	"flag"
 	"fmt"
 	"log/slog"
@@ -15,40 +14,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/txtar"
 
-	"github.com/lapse-audit/lapse/internal/access"
 	"github.com/lapse-audit/lapse/internal/app"
-	"github.com/lapse-audit/lapse/internal/collect"
 	"github.com/lapse-audit/lapse/internal/config"
 	"github.com/lapse-audit/lapse/internal/finding"
-	"github.com/lapse-audit/lapse/internal/scan"
 	"github.com/lapse-audit/lapse/internal/state"
-	"github.com/lapse-audit/lapse/internal/store"
 )
 
 var update = flag.Bool("update", false, "write what is found into testdata/pack.want; then read the diff")
-
-// keyed adds to the accounts of an export what no export of a file holds: their keys.
-type keyed struct {
-	collect.Collector
-	keys map[string][]access.Key
-}
-
-func (k keyed) Collect(ctx context.Context, out collect.Sink) (collect.Provenance, error) {
-	return k.Collector.Collect(ctx, keyedSink{out, k.keys})
-}
-
-type keyedSink struct {
-	collect.Sink
-	keys map[string][]access.Key
-}
-
-func (s keyedSink) Put(r access.Record) error {
-	if a, ok := r.(access.Account); ok {
-		a.Keys = s.keys[a.ID]
-		r = a
-	}
-	return s.Sink.Put(r)
-}
 
 // TestEveryRuleFires scans a small company twice with every rule on. testdata/pack.want lists all that must be found, and
 // nothing else may be: each rule fires, and passes over what only looks like a case of it.
@@ -92,7 +64,14 @@ func TestEveryRuleFires(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		run = scanWithKeys(t, a, now)
+		out, err := a.Scan(t.Context(), app.ScanOptions{Progress: silent{}, Actor: state.Actor{ID: "test"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(out.Failed) > 0 {
+			t.Fatalf("failed: %v", out.Failed)
+		}
+		run = out.Run.ID
 	}
 
 	var got []string
@@ -160,54 +139,4 @@ func wantBlind(t *testing.T, a *app.App, run uint64) {
 			t.Errorf("%s on %s: want %s to be missing, and nothing evaluated: %+v", c.policy, c.source, c.missing, tallies[max(i, 0)])
 		}
 	}
-}
-
-func scanWithKeys(t *testing.T, a *app.App, now time.Time) uint64 {
-	t.Helper()
-	ctx := t.Context()
-	sources, err := a.Sources(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ago := func(days int) *time.Time {
-		at := now.AddDate(0, 0, -days)
-		return &at
-	}
-	yes, no := true, false
-	for i := range sources {
-		if sources[i].UID == "cloud" {
-			sources[i].Collector = keyed{sources[i].Collector, map[string][]access.Key{
-				"lea": {{ID: "k-lea", Kind: "token", Active: &yes, CreatedAt: ago(20), LastUsedAt: ago(3)}},
-				"deploy": {
-					{ID: "k-idle", Kind: "key", Active: &yes, CreatedAt: ago(20), LastUsedAt: ago(100)},
-					{ID: "k-old", Kind: "key", Active: &yes, CreatedAt: ago(400), LastUsedAt: ago(1)},
-					{ID: "k-dead", Kind: "key", Active: &no, CreatedAt: ago(400), LastUsedAt: ago(400)},
-					{ID: "k-unknown", Kind: "key", CreatedAt: ago(400)},
-					{ID: "k-fine", Kind: "key", Active: &yes, CreatedAt: ago(20), LastUsedAt: ago(1)},
-				},
-			}}
-		}
-	}
-	facts, err := a.Store(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	decisions, err := a.State(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pack, err := a.Pack()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := scan.Run(ctx, scan.Options{Time: now, Sources: sources, Store: facts, State: decisions, Pack: pack, Actor: state.Actor{ID: "test"},
-		Holder: "test", Parallel: 2, Workers: 2, Backlog: time.Hour, Retention: store.Retention{Nights: 35, Months: 13, ChangesMonths: 25},
-		Log: slog.New(slog.DiscardHandler), Progress: silent{}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(out.Failed) > 0 {
-		t.Fatalf("failed: %v", out.Failed)
-	}
-	return out.Run.ID
 }

@@ -23,9 +23,10 @@ func newDemo(g *global) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Make up a company, scan it night by night, and write the report",
-		Long: `Make up a company (people in three time zones, a directory, six apps and HR, with joiners, movers, leavers, rehires,
-leave, contractors, service and shared accounts), write what its systems would export each night, and scan each night
-as it would have been. No set-up, no server, no network. The same seed always makes the same company.`,
+		Long: `Make up a company (people in three time zones, a directory, six apps and HR, and the directory and the cloud of a firm
+that it bought; with joiners, movers, leavers, rehires, leave, contractors, service and shared accounts), write what its
+systems would export each night, and scan each night as it would have been. No set-up, no server, no network. The same
+seed always makes the same company.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context()) },
 	}
 	f := cmd.Flags()
@@ -65,7 +66,7 @@ func (o *demoOptions) run(ctx context.Context) (err error) {
 	a := app.New(c, app.Options{Now: func() time.Time { return company.RunTime(night) }, Library: library, Log: log.logger(), Version: o.sys.Version})
 	defer func() { err = errors.Join(err, a.Close()) }()
 
-	fmt.Fprintf(o.sys.Stdout, "A company of %d people with a directory, six apps and HR, as its systems export them, in %s\n\n", company.People(), filepath.Join(o.dir, synth.Exports))
+	fmt.Fprintf(o.sys.Stdout, "A company of %d people with two directories, seven apps and HR, as its systems export them, in %s\n\n", company.People(), filepath.Join(o.dir, synth.Exports))
 	w := tabwriter.NewWriter(o.sys.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(w, "night\tpeople\taccounts\tgrants\topen\tnew\tclosed\t")
 	for ; night < o.nights; night++ {

@@ -9,7 +9,7 @@ import (
 )
 
 // shippedIDs are the rules that come with Lapse. An id that was once here stands for that rule for ever.
-const shippedIDs = "AD-01 AD-02 AD-03 AD-04 AD-05 AD-06 AD-07 AD-08 AD-09 AD-10 BRK-01 DIS-01 DOR-01 DOR-02 DOR-03 DOR-04 EXT-01 EXT-02 JNR-01 LIC-01 LIC-02 LIC-03 LIC-04 LOC-01 LVR-01 LVR-02 LVR-03 LVR-04 LVR-05 LVR-06 LVR-07 LVR-08 MBX-01 MFA-01 MOV-01 ORP-01 ORP-02 ORP-03 PEER-01 PRV-01 PRV-02 PRV-03 PRV-04 PRV-05 REV-01 SHR-01 SOD-01 SRC-01 SVC-01 SVC-02 SVC-03"
+const shippedIDs = "AD-01 AD-02 AD-03 AD-04 AD-05 AD-06 AD-07 AD-08 AD-09 AD-10 BRK-01 DIS-01 DOR-01 DOR-02 DOR-03 DOR-04 EXT-01 EXT-02 JNR-01 LIC-01 LIC-02 LIC-03 LIC-04 LOC-01 LVR-01 LVR-02 LVR-03 LVR-04 LVR-05 LVR-06 LVR-07 LVR-08 LVR-09 MBX-01 MFA-01 MOV-01 ORP-01 ORP-02 ORP-03 PEER-01 PRV-01 PRV-02 PRV-03 PRV-04 PRV-05 REV-01 SHR-01 SOD-01 SRC-01 SVC-01 SVC-02 SVC-03"
 
 // By default exactly the rules of the first day are on: what they flag needs nobody to explain why.
 func TestShippedDefaults(t *testing.T) {

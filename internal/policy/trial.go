@@ -2,13 +2,13 @@ package policy
 
 import (
 	"bufio"
-	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"os/exec"
 	"slices"
 	"strings"
@@ -23,7 +23,9 @@ type Sandbox struct {
 	// Command makes the command that runs ServeTrial on its standard input and output.
 	Command func(context.Context) *exec.Cmd
 	Memory  int64         // bytes that the process may take; 0: 1 GiB
-	Time    time.Duration // that all of a policy's subjects may take; 0: one minute
+	Time    time.Duration // that a policy may take over a thousand subjects; 0: one minute
+
+	batch int // subjects that go to the process at a time; 0: a thousand
 }
 
 // SandboxError says that there is no process to try policies in.
@@ -41,18 +43,25 @@ const (
 	trialTime   = time.Minute
 	startTime   = time.Minute // until the process begins
 	rssTick     = 10 * time.Millisecond
+	trialBatch  = 1000
+	trialBytes  = 16 << 20 // of subjects at a time: a thousand of the largest would be the process's end, and the policy's fault
 )
 
-// trial is what ServeTrial is asked.
+// trial is what ServeTrial is told first: the policies.
 type trial struct {
-	Files     []trialFile                              `json:"files"`
-	Overrides map[string]Override                      `json:"overrides"`
-	Policies  []string                                 `json:"policies"`
-	Time      time.Time                                `json:"time"`
-	RunID     int64                                    `json:"run"`
-	Budget    time.Duration                            `json:"budget"`
-	Memory    int64                                    `json:"memory"`
-	Rows      map[access.SubjectKind][]json.RawMessage `json:"rows"`
+	Files     []trialFile         `json:"files"`
+	Overrides map[string]Override `json:"overrides"`
+	Time      time.Time           `json:"time"`
+	RunID     int64               `json:"run"`
+	Budget    time.Duration       `json:"budget"`
+	Memory    int64               `json:"memory"`
+}
+
+// trialStep is what it is asked then, as often as there is more to judge: some of the policies over some subjects.
+type trialStep struct {
+	Policies []string           `json:"policies"`
+	Kind     access.SubjectKind `json:"kind"`
+	Rows     []json.RawMessage  `json:"rows"`
 }
 
 type trialFile struct {
@@ -68,76 +77,169 @@ type trialEvent struct {
 	Error string `json:"error,omitempty"`
 }
 
-// Trial evaluates policies over rows in a process of their own, and says which failed and why, by id: with what an Engine
-// would say, or that the process had to be ended. An error is one of the process itself, or of ctx.
-func (s *Sandbox) Trial(ctx context.Context, pack *Pack, ids []string, rows map[access.SubjectKind][]access.Row, options EngineOptions) (map[string]error, error) {
-	t := trial{Overrides: pack.options.Overrides, Time: options.Time, RunID: options.RunID, Budget: options.Budget, Memory: options.Memory, Rows: map[access.SubjectKind][]json.RawMessage{}}
+// Trial evaluates policies over all subjects of their kind in a process of their own, and says which failed and why, by id:
+// with what an Engine would say, or that the process had to be ended. What a failed one would have said of the subjects that
+// are left is not asked. subjects gives a kind's; it may use a row again for the next. An error is one of subjects, of the
+// process itself, or of ctx.
+func (s *Sandbox) Trial(ctx context.Context, pack *Pack, ids []string, subjects func(access.SubjectKind) iter.Seq2[access.Row, error], options EngineOptions) (map[string]error, error) {
+	t := trial{Overrides: pack.options.Overrides, Time: options.Time, RunID: options.RunID, Budget: options.Budget, Memory: options.Memory}
 	for _, f := range pack.sources {
 		if !f.test() {
 			t.Files = append(t.Files, trialFile{f.name, f.text, f.builtIn})
 		}
 	}
-	for kind, list := range rows {
-		for _, row := range list {
+	tr := trying{sandbox: s, trial: t, pack: pack, failed: map[string]error{}}
+	defer func() { _ = tr.end() }() // where it is not ended well below
+	for _, kind := range access.SubjectKinds() {
+		step := trialStep{Kind: kind}
+		for _, id := range ids {
+			if p, _ := pack.Policy(id); p.Subject == kind {
+				step.Policies = append(step.Policies, id)
+			}
+		}
+		if len(step.Policies) == 0 {
+			continue
+		}
+		judged, size := false, 0
+		for row, err := range subjects(kind) {
+			if err != nil {
+				return nil, err
+			}
 			data, err := access.MarshalRow(row)
 			if err != nil {
 				return nil, fmt.Errorf("try policies: %w", err)
 			}
-			t.Rows[kind] = append(t.Rows[kind], data)
+			step.Rows = append(step.Rows, data)
+			if size += len(data); len(step.Rows) < cmp.Or(s.batch, trialBatch) && size < trialBytes {
+				continue
+			}
+			size = 0
+			if err := tr.judge(ctx, &step); err != nil {
+				return nil, err
+			}
+			if judged = true; len(step.Policies) == 0 {
+				break
+			}
+		}
+		if len(step.Rows) > 0 || !judged { // without a subject it must still begin
+			if err := tr.judge(ctx, &step); err != nil {
+				return nil, err
+			}
 		}
 	}
-	failed := map[string]error{}
-	for left := slices.Clone(ids); len(left) > 0; {
-		t.Policies = left
-		ended, died, err := s.run(ctx, t)
+	return tr.failed, tr.end()
+}
+
+// trying is a trial in which no, one, or one process after the other has been started.
+type trying struct {
+	sandbox *Sandbox
+	trial   trial
+	pack    *Pack
+	failed  map[string]error
+	process *trialProcess
+}
+
+// judge has all policies of a step evaluated, in as many processes as they end. It takes those that fail out of the step,
+// and its rows.
+func (t *trying) judge(ctx context.Context, step *trialStep) error {
+	for left := slices.Clone(step.Policies); len(left) > 0; {
+		if t.process == nil {
+			p, err := t.sandbox.start(ctx, t.trial)
+			if err != nil {
+				return &SandboxError{err}
+			}
+			t.process = p
+		}
+		ended, died, err := t.process.judge(ctx, trialStep{left, step.Kind, step.Rows})
 		if err != nil {
-			return nil, &SandboxError{err}
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			return &SandboxError{err}
 		}
 		for _, e := range ended {
 			if e.Error != "" {
-				failed[e.End] = errors.New(e.Error)
+				t.failed[e.End] = errors.New(e.Error)
 			}
 		}
-		if died.policy == "" {
-			break
+		left = left[len(ended):] // the process judges them in order
+		if died.policy != "" {
+			p, _ := t.pack.Policy(died.policy)
+			t.failed[died.policy] = fmt.Errorf("%s (%s:%d): its process was ended: %s", p.ID, p.File, p.Line, died.why)
+			t.process, left = nil, left[1:]
 		}
-		p, _ := pack.Policy(died.policy)
-		failed[died.policy] = fmt.Errorf("%s (%s:%d): its process was ended: %s", p.ID, p.File, p.Line, died.why)
-		left = left[slices.Index(left, died.policy)+1:] // the process judges them in order
 	}
-	return failed, nil
+	step.Policies = slices.DeleteFunc(step.Policies, func(id string) bool { return t.failed[id] != nil })
+	step.Rows = step.Rows[:0]
+	return nil
+}
+
+// end ends the process that is left.
+func (t *trying) end() error {
+	if t.process == nil {
+		return nil
+	}
+	err := t.process.end()
+	t.process = nil
+	if err != nil {
+		return &SandboxError{err}
+	}
+	return nil
+}
+
+// trialProcess is a process that runs ServeTrial.
+type trialProcess struct {
+	cmd       *exec.Cmd
+	cancel    context.CancelFunc
+	in        io.WriteCloser
+	steps     *json.Encoder
+	out       *bufio.Reader
+	complaint tail
+	guard     *Guard
+	limit     time.Duration
+	begun     bool
+}
+
+func (s *Sandbox) start(ctx context.Context, t trial) (*trialProcess, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	p := &trialProcess{cmd: s.Command(ctx), cancel: cancel, limit: cmp.Or(s.Time, trialTime)}
+	p.cmd.Stderr = &p.complaint
+	in, err := p.cmd.StdinPipe()
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	out, err := p.cmd.StdoutPipe()
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	if err := p.cmd.Start(); err != nil {
+		cancel()
+		return nil, err
+	}
+	p.in, p.steps, p.out = in, json.NewEncoder(in), bufio.NewReader(out)
+	p.guard = NewGuard(p.cmd, cmp.Or(s.Memory, trialMemory), startTime)
+	_ = p.steps.Encode(t) // a process that reads no more has ended, which judge finds out
+	return p, nil
 }
 
 // death says on which policy a process ended before its time, and why.
 type death struct{ policy, why string }
 
-// run tries policies in one process, up to its end.
-func (s *Sandbox) run(ctx context.Context, t trial) (ended []trialEvent, died death, err error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	input, err := json.Marshal(t)
-	if err != nil {
-		return nil, death{}, err
+// judge asks for one step and gives what ended before the process did, if it did.
+func (p *trialProcess) judge(ctx context.Context, step trialStep) (ended []trialEvent, died death, err error) {
+	if p.begun {
+		p.guard.Within(p.limit)
 	}
-	cmd := s.Command(ctx)
-	var complaint tail
-	cmd.Stdin, cmd.Stderr = bytes.NewReader(input), &complaint
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return nil, death{}, err
-	}
-	if err := cmd.Start(); err != nil {
-		return nil, death{}, err
-	}
-	guard := NewGuard(cmd, cmp.Or(s.Memory, trialMemory), startTime)
-	defer guard.Stop()
-	lines := bufio.NewReader(out)
+	_ = p.steps.Encode(step)
 	began := ""
-	for {
-		line, readErr := lines.ReadBytes('\n')
+	for len(ended) < len(step.Policies) {
+		line, err := p.out.ReadBytes('\n')
 		var e trialEvent
 		if json.Unmarshal(line, &e) == nil {
-			guard.Within(cmp.Or(s.Time, trialTime))
+			p.begun = true
+			p.guard.Within(p.limit)
 			if e.Begin != "" {
 				began = e.Begin
 			}
@@ -146,24 +248,40 @@ func (s *Sandbox) run(ctx context.Context, t trial) (ended []trialEvent, died de
 				ended = append(ended, e)
 			}
 		}
-		if readErr != nil {
-			break
+		if err == nil {
+			continue
 		}
-	}
-	waitErr := cmd.Wait()
-	why := guard.Stop()
-	switch {
-	case ctx.Err() != nil:
-		return nil, death{}, ctx.Err()
-	case began != "":
-		if why == "" {
-			why = fmt.Sprintf("%v %s", waitErr, complaint.first())
+		why, waitErr := p.wait()
+		switch {
+		case ctx.Err() != nil:
+			return nil, death{}, ctx.Err()
+		case began == "":
+			return nil, death{}, fmt.Errorf("the process did not begin: %w", errors.Join(waitErr, errors.New(strings.TrimSpace(why+" "+p.complaint.first()))))
+		case why == "":
+			why = fmt.Sprintf("%v %s", waitErr, p.complaint.first())
 		}
 		return ended, death{began, strings.TrimSpace(why)}, nil
-	case waitErr != nil || why != "":
-		return nil, death{}, fmt.Errorf("the process did not begin: %w", errors.Join(waitErr, errors.New(strings.TrimSpace(why+" "+complaint.first()))))
 	}
+	p.guard.Within(0) // until it is asked again
 	return ended, death{}, nil
+}
+
+// wait waits for the process to end, and says why it was ended if it was.
+func (p *trialProcess) wait() (why string, err error) {
+	err = p.cmd.Wait()
+	p.cancel()
+	return p.guard.Stop(), err
+}
+
+// end tells the process that there is nothing more to judge.
+func (p *trialProcess) end() error {
+	p.guard.Within(p.limit)
+	_ = p.in.Close() // it has ended, if this fails
+	why, err := p.wait()
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("the process did not end well: %w", errors.Join(err, errors.New(strings.TrimSpace(why+" "+p.complaint.first()))))
 }
 
 // tail keeps the beginning of what a process complains of.
@@ -248,11 +366,12 @@ func (g *Guard) Stop() string {
 	return ""
 }
 
-// ServeTrial evaluates the policies that it is asked for, one after the other, and says of each that it begins and how it
-// ended.
+// ServeTrial evaluates the policies that it is asked for, one after the other over some subjects, as often as it is asked,
+// and says of each that it begins and how it ended.
 func ServeTrial(ctx context.Context, in io.Reader, out io.Writer) error {
+	from, to := json.NewDecoder(in), json.NewEncoder(out)
 	var t trial
-	if err := json.NewDecoder(in).Decode(&t); err != nil {
+	if err := from.Decode(&t); err != nil {
 		return fmt.Errorf("read what to try: %w", err)
 	}
 	files := make([]file, len(t.Files))
@@ -263,52 +382,58 @@ func ServeTrial(ctx context.Context, in io.Reader, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	rows := map[access.SubjectKind][]access.Row{}
-	for kind, list := range t.Rows {
-		for _, data := range list {
-			row, err := access.UnmarshalRow(kind, data)
+	engines := map[string]*Engine{}
+	defer func() {
+		for _, e := range engines {
+			e.Close(context.WithoutCancel(ctx))
+		}
+	}()
+	for {
+		var step trialStep
+		if err := from.Decode(&step); errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return fmt.Errorf("read what to try: %w", err)
+		}
+		rows := make([]access.Row, len(step.Rows))
+		for i, data := range step.Rows {
+			if rows[i], err = access.UnmarshalRow(step.Kind, data); err != nil {
+				return err
+			}
+		}
+		for _, id := range step.Policies {
+			if err := to.Encode(trialEvent{Begin: id}); err != nil {
+				return err
+			}
+			if engines[id] == nil {
+				engines[id], err = NewEngine(ctx, pack, EngineOptions{Time: t.Time, RunID: t.RunID, Budget: t.Budget, Memory: t.Memory, Only: []string{id}})
+				if err != nil {
+					return err
+				}
+			}
+			end := trialEvent{End: id}
+			failure, err := tryOne(ctx, engines[id], id, step.Kind, rows)
 			if err != nil {
 				return err
 			}
-			rows[kind] = append(rows[kind], row)
+			if failure != nil {
+				end.Error = failure.Error()
+			}
+			if err := to.Encode(end); err != nil {
+				return err
+			}
 		}
 	}
-	t.Rows = nil
-	enc := json.NewEncoder(out)
-	for _, id := range t.Policies {
-		if err := enc.Encode(trialEvent{Begin: id}); err != nil {
-			return err
-		}
-		end := trialEvent{End: id}
-		failure, err := tryOne(ctx, pack, id, rows, EngineOptions{Time: t.Time, RunID: t.RunID, Budget: t.Budget, Memory: t.Memory, Only: []string{id}})
-		if err != nil {
-			return err
-		}
-		if failure != nil {
-			end.Error = failure.Error()
-		}
-		if err := enc.Encode(end); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
-func tryOne(ctx context.Context, pack *Pack, id string, rows map[access.SubjectKind][]access.Row, options EngineOptions) (failure, err error) {
-	e, err := NewEngine(ctx, pack, options)
-	if err != nil {
-		return nil, err
-	}
-	defer e.Close(context.WithoutCancel(ctx))
+func tryOne(ctx context.Context, e *Engine, id string, kind access.SubjectKind, rows []access.Row) (failure, err error) {
 	ev := e.NewEvaluator()
-	for _, kind := range e.Kinds() {
-		for _, row := range rows[kind] {
-			if err := ev.Eval(ctx, kind, row, func(Result) error { return nil }); err != nil {
-				return nil, err
-			}
-			if f := e.Failures()[id]; f != nil {
-				return f, nil
-			}
+	for _, row := range rows {
+		if err := ev.Eval(ctx, kind, row, func(Result) error { return nil }); err != nil {
+			return nil, err
+		}
+		if f := e.Failures()[id]; f != nil {
+			return f, nil
 		}
 	}
 	return nil, nil

@@ -83,10 +83,28 @@ func link(ctx context.Context, o Options, run *store.Run) error {
 	linker := correlate.NewLinker(people, records, correlate.Options{
 		Manual: manual, EmployeeIDRosters: func(source string) []string { return rosters[source] },
 	})
-	return run.WriteLinks(ctx, links(ctx, o.Store, run, linker))
+	foreign, err := foreign(ctx, run, linker)
+	if err != nil {
+		return err
+	}
+	return run.WriteLinks(ctx, links(ctx, o.Store, run, linker, foreign))
 }
 
-func links(ctx context.Context, s *store.Store, run *store.Run, linker *correlate.Linker) iter.Seq2[access.Link, error] {
+// foreign gathers whom the foreign security principals stand for. Of all SIDs only theirs are kept in memory.
+func foreign(ctx context.Context, run *store.Run, linker *correlate.Linker) (*correlate.Foreign, error) {
+	found, err := run.Bearers(ctx)
+	if err != nil {
+		return nil, err
+	}
+	bearers := make([]correlate.SIDBearer, len(found))
+	for i, b := range found {
+		bearers[i] = correlate.SIDBearer(b)
+	}
+	return linker.NewForeign(bearers), nil
+}
+
+// links links one account after the other, and the foreign security principals after all others.
+func links(ctx context.Context, s *store.Store, run *store.Run, linker *correlate.Linker, foreign *correlate.Foreign) iter.Seq2[access.Link, error] {
 	return func(yield func(access.Link, error) bool) {
 		for _, in := range run.Inputs {
 			if in.Snapshot == 0 {
@@ -97,11 +115,17 @@ func links(ctx context.Context, s *store.Store, run *store.Run, linker *correlat
 					yield(access.Link{}, err)
 					return
 				}
-				if !yield(linker.Link(in.Source, correlate.Account{
+				link := linker.Link(in.Source, correlate.Account{
 					ID: a.ID, EmployeeID: a.EmployeeIDKey, Email: a.EmailKey, Username: a.UsernameKey, CreatedAt: a.CreatedAt, Kind: a.Kind,
-				}), nil) {
+				})
+				if !foreign.Take(link) && !yield(link, nil) {
 					return
 				}
+			}
+		}
+		for link := range foreign.Links() {
+			if !yield(link, nil) {
+				return
 			}
 		}
 	}

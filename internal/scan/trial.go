@@ -4,15 +4,11 @@ import (
 	"context"
 	"errors"
 	"iter"
-	"slices"
 
 	"github.com/lapse-audit/lapse/internal/access"
 	"github.com/lapse-audit/lapse/internal/policy"
 	"github.com/lapse-audit/lapse/internal/store"
 )
-
-// trialSubjects is on how many subjects of its kind a policy is tried.
-const trialSubjects = 500
 
 // subjects is a run whose subjects can be made.
 type subjects interface {
@@ -49,25 +45,16 @@ func (o Options) trial(ctx context.Context, run *store.Run, engine *policy.Engin
 	return err
 }
 
-// tryFirst tries policies in the sandbox on the first subjects, and takes those that fail out of the engine.
+// tryFirst tries policies in the sandbox on all subjects, and takes those that fail out of the engine.
 func tryFirst(ctx context.Context, sandbox *policy.Sandbox, run subjects, pack *policy.Pack, untried []policy.Policy, engine *policy.Engine, options policy.EngineOptions) error {
 	if sandbox == nil || len(untried) == 0 {
 		return nil
 	}
-	rows := map[access.SubjectKind][]access.Row{}
 	var ids []string
 	for _, p := range untried {
 		ids = append(ids, p.ID)
-		if rows[p.Subject] != nil {
-			continue
-		}
-		list, err := firstSubjects(ctx, run, p.Subject)
-		if err != nil {
-			return err
-		}
-		rows[p.Subject] = list
 	}
-	failed, err := sandbox.Trial(ctx, pack, ids, rows, options)
+	failed, err := sandbox.Trial(ctx, pack, ids, func(kind access.SubjectKind) iter.Seq2[access.Row, error] { return allSubjects(ctx, run, kind) }, options)
 	if err != nil {
 		return err
 	}
@@ -79,22 +66,24 @@ func tryFirst(ctx context.Context, sandbox *policy.Sandbox, run subjects, pack *
 	return nil
 }
 
-func firstSubjects(ctx context.Context, run subjects, kind access.SubjectKind) ([]access.Row, error) {
-	n, err := run.Slices(ctx, kind)
-	if err != nil || n == 0 {
-		return nil, err
-	}
-	if err := run.BuildSubjects(ctx, kind, 0); err != nil {
-		return nil, err
-	}
-	out := []access.Row{}
-	for row, err := range run.Subjects(ctx, kind, 0) {
+// allSubjects makes the subjects of a kind, slice by slice.
+func allSubjects(ctx context.Context, run subjects, kind access.SubjectKind) iter.Seq2[access.Row, error] {
+	return func(yield func(access.Row, error) bool) {
+		n, err := run.Slices(ctx, kind)
 		if err != nil {
-			return nil, err
+			yield(nil, err)
+			return
 		}
-		if out = append(out, row.Clone()); len(out) == trialSubjects {
-			break
+		for i := range n {
+			if err := run.BuildSubjects(ctx, kind, i); err != nil {
+				yield(nil, err)
+				return
+			}
+			for row, err := range run.Subjects(ctx, kind, i) {
+				if !yield(row, err) || err != nil {
+					return
+				}
+			}
 		}
 	}
-	return slices.Clip(out), nil
 }

@@ -21,6 +21,9 @@ var signalsOf = map[string]signals{
 	Wiki: {enabled: true, login: true, neverLogin: true, created: true, seatUse: true},
 	VPN:  {login: true, created: true}, // sign-ins come in a file of their own
 	ERP:  {enabled: true, login: true, created: true, owner: true},
+
+	Lab:   {enabled: true, login: true, neverLogin: true, created: true, owner: true, employeeID: true},
+	Cloud: {enabled: true, login: true, created: true, mfa: true, owner: true, seatUse: true, employeeID: true},
 }
 
 // account is an account's whole story.
@@ -34,8 +37,10 @@ type account struct {
 	person *person // whose it is; nil: nobody's in the roster
 	byID   bool    // carries the person's employee id
 	noMail bool
-	handle string // instead of the person's username
-	lag    int    // nights by which it follows a change of name later
+	// through is the account that this one stands for: a foreign security principal has no evidence of its own.
+	through *account
+	handle  string // instead of the person's username
+	lag     int    // nights by which it follows a change of name later
 
 	name, email, username, employeeID string // without a person
 	candidates                        []int  // without a person: whose address it has
@@ -52,6 +57,10 @@ type account struct {
 	breaks   bool // break glass
 	grants   []held
 	seats    []seat
+
+	// more is what only few systems tell of an account, at a time.
+	more  func(o *access.Account, at time.Time)
+	plant []Plant
 }
 
 type toggle struct {
@@ -65,6 +74,7 @@ type span struct{ from, to time.Time }
 type held struct {
 	id          string
 	from, until int
+	more        func(*access.Grant) // what only few systems tell of a grant
 }
 
 type seat struct {
@@ -79,6 +89,9 @@ var farFuture = time.Date(2200, 1, 1, 0, 0, 0, 0, time.UTC)
 // has reports whether the person gets an account in a source.
 func (c *Company) has(p *person, source string) bool {
 	fn := p.department % len(functions)
+	if p.fate == fateCast {
+		return source == AD || source == ERP && p.role.buys()
+	}
 	admin, nested := p.admin()
 	lucky := func(percent int) bool {
 		return c.roll(100, topicAccount, p.i, int(source[0])*256+int(source[1])) < percent
@@ -158,6 +171,9 @@ func (c *Company) accountOf(p *person, source string) account {
 	c.switches(p, &a)
 	c.grant(p, &a)
 	c.seat(p, &a)
+	if p.fate == fateCast {
+		c.dress(p, &a)
+	}
 	return a
 }
 
@@ -356,7 +372,7 @@ func (c *Company) accountID(source string, topic, i int) string {
 	h := mix(c.seed, topicID, uint64(source[0])<<8+uint64(source[1]), uint64(topic), uint64(i))
 	serial := serial(topic, i)
 	switch source {
-	case AD:
+	case AD, Lab:
 		return guid(h, mix(h))
 	case CRM:
 		return fmt.Sprintf("0055g%09dAA%c", serial, 'A'+h%26)

@@ -8,7 +8,7 @@ import (
 //go:embed lapse.yaml
 var config string
 
-// Config is a lapse.yaml that reads the exports folder beside it, with all of the fourteen rules on.
+// Config is a lapse.yaml that reads the exports folder beside it, with the fourteen rules on that Truth knows.
 func (c *Company) Config() string { return config }
 
 // ConfigLDIF is the same, but it reads the directory from DirectoryLDIF, by the lines that Config has commented out.

@@ -31,11 +31,28 @@ func TestTruthAgainstCorrelate(t *testing.T) {
 			}
 		}
 		linker := correlate.NewLinker(people, records, correlate.Options{EmployeeIDRosters: func(source string) []string {
-			if source == synth.AD {
+			if source == synth.AD || source == synth.Lab || source == synth.Cloud {
 				return []string{synth.HR}
 			}
 			return nil
 		}})
+		foreign := linker.NewForeign(bearers(c, n))
+		links := map[string]access.Link{}
+		for _, source := range synth.Sources()[1:] {
+			for r := range c.Records(source, n) {
+				if a, ok := r.(access.Account); ok {
+					l := linker.Link(source, correlate.Account{
+						ID: a.ID, EmployeeID: fold.Text(a.EmployeeID), Email: fold.Text(a.Email), Username: fold.Text(a.Username), CreatedAt: a.CreatedAt, Kind: a.Kind,
+					})
+					if !foreign.Take(l) {
+						links[source+" "+a.ID] = l
+					}
+				}
+			}
+		}
+		for l := range foreign.Links() {
+			links[l.Source+" "+l.AccountID] = l
+		}
 		for _, source := range synth.Sources()[1:] {
 			want := map[string]synth.LinkTruth{}
 			for _, l := range c.Links(source, n) {
@@ -46,9 +63,7 @@ func TestTruthAgainstCorrelate(t *testing.T) {
 				if !ok {
 					continue
 				}
-				l := linker.Link(source, correlate.Account{
-					ID: a.ID, EmployeeID: fold.Text(a.EmployeeID), Email: fold.Text(a.Email), Username: fold.Text(a.Username), CreatedAt: a.CreatedAt, Kind: a.Kind,
-				})
+				l := links[source+" "+a.ID]
 				got := synth.LinkTruth{Source: l.Source, AccountID: l.AccountID, Status: l.Status, Method: l.Method}
 				if l.Person != "" {
 					got.Person = l.Person[len("hr:"):]
@@ -62,4 +77,19 @@ func TestTruthAgainstCorrelate(t *testing.T) {
 			}
 		}
 	}
+}
+
+// bearers are all accounts with a SID, of which linking keeps those that a foreign security principal stands for.
+func bearers(c *synth.Company, n int) []correlate.SIDBearer {
+	var out []correlate.SIDBearer
+	for _, source := range []string{synth.AD, synth.Lab} {
+		for r := range c.Records(source, n) {
+			if a, ok := r.(access.Account); ok && a.Attributes["sid"] != "" {
+				out = append(out, correlate.SIDBearer{
+					Source: source, ID: a.ID, Username: a.Username, SID: a.Attributes["sid"], Foreign: a.Attributes["object_class"] == "foreign_security_principal",
+				})
+			}
+		}
+	}
+	return out
 }

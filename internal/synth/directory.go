@@ -200,10 +200,20 @@ func (d *directory) account(w *ldif, a *account) {
 	w.entry(d.dn[a.id], lines...)
 }
 
-// sid is the binary form of the domain's SID with a last part ([MS-DTYP] 2.4.2).
-func (d *directory) sid(rid uint32) string {
-	seed := d.company.seed
-	return sidOf(21, uint32(mix(seed, topicID, 1)), uint32(mix(seed, topicID, 2)), uint32(mix(seed, topicID, 3)), rid)
+func (d *directory) sid(rid uint32) string { return d.company.domainSID(rid) }
+
+// domainSID is the binary form of the domain's SID with a last part ([MS-DTYP] 2.4.2).
+func (c *Company) domainSID(rid uint32) string {
+	return sidOf(21, uint32(mix(c.seed, topicID, 1)), uint32(mix(c.seed, topicID, 2)), uint32(mix(c.seed, topicID, 3)), rid)
+}
+
+// textOfSID is how people write a SID.
+func textOfSID(sid string) string {
+	text := "S-1-5"
+	for b := []byte(sid[8:]); len(b) > 0; b = b[4:] {
+		text += fmt.Sprintf("-%d", binary.LittleEndian.Uint32(b))
+	}
+	return text
 }
 
 // sidOf is the binary form of S-1-5 with more parts.

@@ -23,6 +23,18 @@ type sheet struct {
 	comma    rune
 	columns  []string
 	row      func(access.Record) []any
+	rows     func(access.Record) [][]any // where a record makes several; else nil
+}
+
+// of gives the rows of a record.
+func (s sheet) of(r access.Record) [][]any {
+	if s.rows != nil {
+		return s.rows(r)
+	}
+	if row := s.row(r); row != nil {
+		return [][]any{row}
+	}
+	return nil
 }
 
 // Exports is the folder of the exports, beside the file of configuration.
@@ -60,7 +72,7 @@ func (c *Company) writeSource(dir, source string, n int) (err error) {
 	}
 	for r := range c.Records(source, n) {
 		for i, s := range sheets {
-			if row := s.row(r); row != nil {
+			for _, row := range s.of(r) {
 				if err := sinks[i].put(row); err != nil {
 					return err
 				}

@@ -68,6 +68,10 @@ func (c *Company) extras(source string, n int) iter.Seq[account] {
 			add(access.KindService, "BATCH_FI", "", func(a *account) { a.owner = p.id })
 			add(access.KindService, "BATCH_MM", "", nil) // ownerless
 			add(access.KindHuman, "JMUESSIG", "", func(a *account) { a.name = "Jürgen Müßig" })
+		case Lab:
+			c.labAccounts(add)
+		case Cloud:
+			c.cloudAccounts(add)
 		}
 	}
 }
@@ -81,7 +85,7 @@ func (c *Company) directoryExtras(n int, add func(access.AccountKind, string, st
 	services := c.group(grpServices, 0, 0)
 	for k := range max(12, c.people/40) {
 		add(access.KindService, fmt.Sprintf("svc-%s-%02d", [...]string{"backup", "sql", "web", "scan", "print"}[k%5], k), "", func(a *account) {
-			a.grants = []held{{services, -never, never}}
+			a.grants = []held{{id: services, from: -never, until: never}}
 			owner := 1 + c.roll(len(functions), topicExtra, k, 2)
 			switch k % 10 {
 			case 0: // nobody; every second one is off
@@ -102,7 +106,7 @@ func (c *Company) directoryExtras(n int, add func(access.AccountKind, string, st
 				a.created = c.local(1, 4, 600)
 				owner = -1
 			case 6:
-				a.grants = append(a.grants, held{c.group(grpServerOperators, 0, 0), -never, never})
+				a.grants = append(a.grants, held{id: c.group(grpServerOperators, 0, 0), from: -never, until: never})
 			}
 			if owner >= 0 {
 				p := c.personOf(owner)
@@ -118,7 +122,7 @@ func (c *Company) directoryExtras(n int, add func(access.AccountKind, string, st
 	for k, kind := range []access.AccountKind{access.KindHuman, access.KindShared} {
 		add(kind, fmt.Sprintf("breakglass%d", k+1), "", func(a *account) {
 			a.breaks = true
-			a.grants = []held{{c.group(grpDomainAdmins, 0, 0), -never, never}}
+			a.grants = []held{{id: c.group(grpDomainAdmins, 0, 0), from: -never, until: never}}
 			c.quietSince(-200)(a)
 		})
 	}
@@ -164,7 +168,7 @@ func (c *Company) crmExtras(n int, add func(access.AccountKind, string, string, 
 		add(access.KindHuman, c.hrEmail(&p, n), c.hrEmail(&p, n), func(a *account) {
 			a.name, a.candidates = "Former Employee", []int{i}
 			a.created = c.local(1, -1000-i%100, 600)
-			a.grants = []held{{"PRF-STANDARD", -never, never}}
+			a.grants = []held{{id: "PRF-STANDARD", from: -never, until: never}}
 			c.quietSince(-70 - i%40)(a)
 		})
 	}
@@ -174,7 +178,7 @@ func (c *Company) crmExtras(n int, add func(access.AccountKind, string, string, 
 				p := c.personOf(1 + fnSales)
 				a.owner = c.hrEmail(&p, n)
 			}
-			a.grants = []held{{"PRF-STANDARD", -never, never}}
+			a.grants = []held{{id: "PRF-STANDARD", from: -never, until: never}}
 		})
 	}
 	for k := range 5 {

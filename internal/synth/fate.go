@@ -48,6 +48,9 @@ const (
 	fates
 )
 
+// fateCast is the fate of those who play a role (see role): they came with the firm that was bought.
+const fateCast fate = 1000
+
 // perMille is how many of a thousand people have each fate beside the two that everybody's company has; the rest stay.
 var perMille = [fates]int{
 	fatePast: 80, fatePastDirty: 4, fateClean: 18, fateGrace: 4, fateSlow: 4, fateForgotten: 2, fateUsed: 2, fateLateEntry: 3, fateUndated: 1,
@@ -71,6 +74,12 @@ func (c *Company) fateOf(i int) fate {
 func (c *Company) fateBy(i int) fate {
 	if i < staff {
 		return fateStay
+	}
+	if i >= c.people-castSpan {
+		if i%9 == 0 { // leads a team
+			return fateStay
+		}
+		return fateCast
 	}
 	if k := i - staff; k < 2*int(fates) {
 		return fate(k % int(fates))
@@ -167,6 +176,9 @@ func (c *Company) live(p *person) {
 		r.start = -rng(60, 300, 2)
 	case fateDormant, fateDormantEdge, fateAdminDormant, fateNeverIn, fateNewNeverIn, fateSeatIdle, fateSeatNever, fateSeatEdge:
 		r.start = -rng(800, 3000, 2)
+	}
+	if p.fate == fateCast {
+		r = c.play(p, r)
 	}
 	p.records = append(p.records, r)
 }

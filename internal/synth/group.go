@@ -37,7 +37,7 @@ func (c *Company) group(what, a, b int) string {
 
 // grant gives the account what its person's work needs, and what the person's fate adds.
 func (c *Company) grant(p *person, a *account) {
-	hold := func(id string) { a.grants = append(a.grants, held{id, -never, never}) }
+	hold := func(id string) { a.grants = append(a.grants, held{id: id, from: -never, until: never}) }
 	admin, nested := p.admin()
 	direct := admin && !nested
 	roll := func(n, salt int) int { return c.roll(n, topicGrant, p.i, salt) }
@@ -47,13 +47,13 @@ func (c *Company) grant(p *person, a *account) {
 		p.eachJob(func(department, from, until int) {
 			first := roll(4, department)
 			a.grants = append(a.grants,
-				held{c.group(grpOffice, department, p.zone), from, until}, held{c.group(grpProject, department, first), from, until})
+				held{id: c.group(grpOffice, department, p.zone), from: from, until: until}, held{id: c.group(grpProject, department, first), from: from, until: until})
 			if roll(10, department+1) < 6 {
-				a.grants = append(a.grants, held{c.group(grpProject, department, (first+1)%4), from, until})
+				a.grants = append(a.grants, held{id: c.group(grpProject, department, (first+1)%4), from: from, until: until})
 			}
 			for k := range 6 {
 				if c.roll(100, topicGrant, p.i, 1000+8*department+k) < 38 {
-					a.grants = append(a.grants, held{c.group(grpList, department, k), from, until})
+					a.grants = append(a.grants, held{id: c.group(grpList, department, k), from: from, until: until})
 				}
 			}
 		})
@@ -167,15 +167,19 @@ func (c *Company) entitlements(source string, n int) iter.Seq[entitlement] {
 				give(access.Entitlement{ID: fmt.Sprintf("space-%d", i), Name: fn, Kind: "group", Resource: "wiki"}, "site-users")
 			}
 		case ERP:
-			role := func(id, name string, privileged bool, owner int) {
+			role := func(id, name string, privileged bool, owner int, tags ...string) {
 				p := c.personOf(owner)
-				give(access.Entitlement{ID: id, Name: name, Kind: "role", Resource: "ERP", Privileged: &privileged, OwnerID: p.id})
+				give(access.Entitlement{ID: id, Name: name, Kind: "role", Resource: "ERP", Privileged: &privileged, OwnerID: p.id, Tags: tags})
 			}
 			role("ERP_ANZEIGE", "Anzeige", false, 1+fnFinance)
 			role("FI_BUCHEN", "Buchungen erfassen", false, 1+fnFinance)
-			role("FI_FREIGEBEN", "Zahlungen freigeben", false, c.example(fateClean))
-			role("MM_BESTELLEN", "Bestellungen auslösen", false, 1+fnProcurement)
+			role("FI_FREIGEBEN", "Zahlungen freigeben", false, c.example(fateClean), "payment-run")
+			role("MM_BESTELLEN", "Lieferanten pflegen und bestellen", false, 1+fnProcurement, "vendor-master")
 			role("SAP_ALL", "Alle Berechtigungen", true, 1+fnIT)
+		case Lab:
+			c.labGroups(give)
+		case Cloud:
+			c.cloudRoles(give)
 		}
 	}
 }

@@ -64,6 +64,8 @@ type link struct {
 // an address or a username could name.
 func (c *Company) linkOf(a *account, n int) link {
 	switch {
+	case a.through != nil:
+		return c.linkOf(a.through, n)
 	case a.kind != "" && a.kind != access.KindHuman && a.kind != access.KindGuest:
 		return link{access.LinkUnmatched, access.LinkNone, nil}
 	case a.candidates != nil:

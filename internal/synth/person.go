@@ -21,6 +21,7 @@ type person struct {
 	manager     int // -1: none
 	department  int
 	fate        fate
+	role        role // of fateCast
 	mfa         bool
 
 	records []record
@@ -64,6 +65,9 @@ func (r *record) listedFrom() int { return r.start - 14 }
 func (c *Company) personOf(i int) person {
 	p := person{i: i, id: fmt.Sprintf("%06d", 100_000+i), manager: -1, movedDay: never, fate: c.fateOf(i)}
 	p.first, p.last, p.suffix = c.nameOf(i)
+	if p.fate == fateCast {
+		p.role = c.roleOf(i)
+	}
 	switch z := c.roll(100, topicPerson, i, 1); {
 	case z < 40:
 		p.zone = 0

@@ -91,6 +91,11 @@ var licenses = map[string][]access.License{
 		{SKU: "ERP-PRO", Product: "ERP Professional", CostMonth: "89.50", Currency: "EUR"},
 		{SKU: "ERP-VIEW", Product: "ERP Anzeige", CostMonth: "0.00", Currency: "EUR"},
 	},
+	Cloud: {
+		{SKU: "ZOOM-PRO", Product: "Zoom Workplace Pro", CostMonth: "13.33", Currency: "USD", Purchased: ptr(int64(2))},
+		{SKU: "ZOOM-BASIC", Product: "Zoom Basic", CostMonth: "0.00", Currency: "USD", Purchased: ptr(int64(500))},
+		{SKU: "WEBEX", Product: "Webex Meetings", CostMonth: "12.00", Currency: "USD", Purchased: ptr(int64(2))},
+	},
 }
 
 // workers yields the roster of night n.
@@ -112,6 +117,7 @@ func (c *Company) worker(p *person, r *record, n int) access.Person {
 		Kind: r.kind, Status: access.PersonActive, Department: c.departmentName(p.departmentOn(n)), Title: c.titleOf(p, n),
 		Location: zones[p.zone].place, StartAt: ptr(c.startOf(p, r)),
 	}
+	w.HighRisk = p.role.risk()
 	if p.manager >= 0 {
 		w.ManagerID = fmt.Sprintf("%06d", 100_000+p.manager)
 	}
@@ -182,7 +188,11 @@ func (c *Company) observe(a *account, n int) observed {
 	}
 	for _, g := range a.grants {
 		if n >= g.from && n < g.until {
-			o.grants = append(o.grants, access.Grant{HolderKind: access.HolderAccount, HolderID: a.id, EntitlementID: g.id})
+			grant := access.Grant{HolderKind: access.HolderAccount, HolderID: a.id, EntitlementID: g.id}
+			if g.more != nil {
+				g.more(&grant)
+			}
+			o.grants = append(o.grants, grant)
 		}
 	}
 	for _, s := range a.seats {
@@ -201,6 +211,12 @@ func (c *Company) observe(a *account, n int) observed {
 		}
 		o.seats = append(o.seats, seat)
 	}
+	if a.source == AD {
+		o.Attributes = map[string]string{"sid": textOfSID(c.domainSID(uint32(firstAccountRID + a.serial)))}
+	}
+	if a.more != nil {
+		a.more(&o.Account, at)
+	}
 	return o
 }
 
@@ -217,7 +233,7 @@ func (a *account) on(at time.Time) bool {
 
 // evidence fills in the names by which the account can be linked.
 func (c *Company) evidence(a *account, n int, o *access.Account) {
-	if a.person == nil {
+	if a.person == nil || a.through != nil {
 		o.Name, o.Email, o.Username, o.EmployeeID = a.name, a.email, a.username, a.employeeID
 		return
 	}

@@ -97,6 +97,10 @@ func (c *Company) sheets(source string) []sheet {
 		return wikiSheets()
 	case VPN:
 		return vpnSheets()
+	case Lab:
+		return labSheets()
+	case Cloud:
+		return cloudSheets()
 	}
 	return erpSheets()
 }
@@ -109,7 +113,7 @@ func (c *Company) rosterSheets() []sheet {
 	return []sheet{{
 		path: "people.csv", encoding: utf8BOM(),
 		columns: []string{
-			"Employee ID", "Name", "Email", "Username", "Status", "Department", "Title", "Location", "Manager ID", "Start Date", "Termination Date", "Worker Type", "Record ID",
+			"Employee ID", "Name", "Email", "Username", "Status", "Department", "Title", "Location", "Manager ID", "Start Date", "Termination Date", "Worker Type", "Record ID", "High Risk",
 		},
 		row: of(func(p access.Person) []any {
 			start, end := p.StartAt.In(zone[p.Location]).Format(time.DateOnly), ""
@@ -117,7 +121,7 @@ func (c *Company) rosterSheets() []sheet {
 				end = p.EndAt.In(zone[p.Location]).AddDate(0, 0, -1).Format(time.DateOnly)
 			}
 			return []any{
-				p.ID, p.Name, p.Email, p.Username, statusTexts[p.Status], p.Department, p.Title, p.Location, p.ManagerID, start, end, title(p.Kind), p.RecordID,
+				p.ID, p.Name, p.Email, p.Username, statusTexts[p.Status], p.Department, p.Title, p.Location, p.ManagerID, start, end, title(p.Kind), p.RecordID, flag(p.HighRisk, "Yes", "No"),
 			}
 		}),
 	}}
@@ -128,11 +132,11 @@ func directorySheets() []sheet {
 	return []sheet{
 		{
 			path: "users.csv", encoding: utf16(),
-			columns: []string{"objectGUID", "sAMAccountName", "mail", "displayName", "employeeID", "enabled", "whenCreated", "lastLogon", "managedBy", "accountType", "emergency"},
+			columns: []string{"objectGUID", "sAMAccountName", "mail", "displayName", "employeeID", "enabled", "whenCreated", "lastLogon", "managedBy", "accountType", "emergency", "objectSid"},
 			row: of(func(a access.Account) []any {
 				return []any{
 					a.ID, a.Username, a.Email, a.Name, a.EmployeeID, flag(a.Enabled, "TRUE", "FALSE"), when(a.CreatedAt, "2006-01-02 15:04:05", ""),
-					filetime(a.LastLoginAt, a.NeverLoggedIn), a.OwnerID, kinds[a.Kind], flag(a.BreakGlass, "yes", "no"),
+					filetime(a.LastLoginAt, a.NeverLoggedIn), a.OwnerID, kinds[a.Kind], flag(a.BreakGlass, "yes", "no"), a.Attributes["sid"],
 				}
 			}),
 		},
@@ -300,9 +304,9 @@ func erpSheets() []sheet {
 			}),
 		},
 		{
-			path: "rollen.csv", encoding: windows1252(), comma: ';', columns: []string{"Rolle", "Bezeichnung", "Kritisch", "Verantwortlich"},
+			path: "rollen.csv", encoding: windows1252(), comma: ';', columns: []string{"Rolle", "Bezeichnung", "Kritisch", "Verantwortlich", "Aufgaben"},
 			row: of(func(e access.Entitlement) []any {
-				return []any{e.ID, e.Name, flag(e.Privileged, "ja", "nein"), e.OwnerID}
+				return []any{e.ID, e.Name, flag(e.Privileged, "ja", "nein"), e.OwnerID, strings.Join(e.Tags, ",")}
 			}),
 		},
 		{
@@ -318,6 +322,102 @@ func erpSheets() []sheet {
 		{
 			path: "plaetze.csv", encoding: windows1252(), comma: ';', columns: []string{"Kennung", "Lizenz", "Seit"},
 			row: of(func(s access.Seat) []any { return []any{s.AccountID, s.SKU, when(s.AssignedAt, germanTime, "")} }),
+		},
+	}
+}
+
+func labSheets() []sheet {
+	kinds := map[access.AccountKind]string{access.KindHuman: "user", access.KindService: "service", access.KindShared: "shared"}
+	stamp := func(t *time.Time) string { return when(t, isoTime, "") }
+	return []sheet{
+		{
+			path: "users.jsonl",
+			columns: []string{
+				"objectGUID", "sAMAccountName", "displayName", "employeeID", "type", "enabled", "whenCreated", "lastLogon", "managedBy", "emergency", "objectSid", "objectClass",
+				"rid", "adminCount", "dontRequirePreauth", "trustedForDelegation", "reversibleEncryption", "useDesOnly", "sIDHistory", "passwordNotRequired", "passwordNeverExpires",
+				"hasServicePrincipalName", "pwdLastSet", "disabledSince", "mailbox", "litigationHold", "forwardsOutside", "interactiveLogon",
+			},
+			row: of(func(a access.Account) []any {
+				x := a.Attributes
+				return []any{
+					a.ID, a.Username, a.Name, a.EmployeeID, kinds[a.Kind], boolean(a.Enabled), stamp(a.CreatedAt), login(a.LastLoginAt, a.NeverLoggedIn, isoTime, "never"),
+					a.OwnerID, boolean(a.BreakGlass), x["sid"], x["object_class"], x["rid"], x["admin_count"], x["no_preauth"], x["unconstrained_delegation"],
+					x["reversible_password"], x["des_only"], x["sid_history"], boolean(a.PasswordNotRequired), boolean(a.PasswordNeverExpires), boolean(a.HasSPN),
+					stamp(a.PasswordChangedAt), stamp(a.DisabledAt), a.MailboxType, boolean(a.LegalHold), boolean(a.ForwardsExternally), stamp(a.InteractiveLoginAt),
+				}
+			}),
+		},
+		{
+			path: "groups.jsonl", columns: []string{"objectGUID", "name", "privileged", "objectSid"},
+			row: of(func(e access.Entitlement) []any {
+				return []any{e.ID, e.Name, boolean(e.Privileged), e.Attributes["sid"]}
+			}),
+		},
+		{
+			path: "members.jsonl", columns: []string{"group", "class", "member"},
+			row: of(func(g access.Grant) []any {
+				class := "user"
+				if g.HolderKind == access.HolderEntitlement {
+					class = "group"
+				}
+				return []any{g.EntitlementID, class, g.HolderID}
+			}),
+		},
+	}
+}
+
+func cloudSheets() []sheet {
+	kinds := map[access.AccountKind]string{access.KindHuman: "user", access.KindService: "robot", access.KindGuest: "guest"}
+	stamp := func(t *time.Time) string { return when(t, isoTime, "") }
+	return []sheet{
+		{
+			path: "users.csv",
+			columns: []string{
+				"id", "login", "email", "name", "employee", "type", "active", "created", "last_seen", "second_factor", "owner", "sessions", "own_password", "password_set", "sponsor", "expires",
+			},
+			row: of(func(a access.Account) []any {
+				var sessions any
+				if a.ActiveSessions != nil {
+					sessions = *a.ActiveSessions
+				}
+				return []any{
+					a.ID, a.Username, a.Email, a.Name, a.EmployeeID, kinds[a.Kind], boolean(a.Enabled), stamp(a.CreatedAt), stamp(a.LastLoginAt), boolean(a.MFA), a.OwnerID, sessions,
+					boolean(a.LocalLogin), stamp(a.PasswordChangedAt), a.Sponsor, stamp(a.ExpiresAt),
+				}
+			}),
+		},
+		{
+			path: "roles.jsonl", columns: []string{"id", "name", "privileged", "owner", "reviewed", "duties"},
+			row: of(func(e access.Entitlement) []any {
+				return []any{e.ID, e.Name, boolean(e.Privileged), e.OwnerID, stamp(e.ReviewedAt), strings.Join(e.Tags, ",")}
+			}),
+		},
+		{
+			path: "bindings.jsonl", columns: []string{"user", "role", "since", "until", "approved", "reviewed"},
+			row: of(func(g access.Grant) []any {
+				return []any{g.HolderID, g.EntitlementID, stamp(g.GrantedAt), stamp(g.ExpiresAt), boolean(g.Approved), stamp(g.ReviewedAt)}
+			}),
+		},
+		{
+			path: "licenses.jsonl", columns: []string{"sku", "product", "price", "currency", "seats"},
+			row: of(func(l access.License) []any { return []any{l.SKU, l.Product, l.CostMonth, l.Currency, *l.Purchased} }),
+		},
+		{
+			path: "seats.jsonl", columns: []string{"user", "sku", "since", "last_used"},
+			row: of(func(s access.Seat) []any {
+				return []any{s.AccountID, s.SKU, stamp(s.AssignedAt), login(s.LastUsedAt, s.NeverUsed, isoTime, "never")}
+			}),
+		},
+		{
+			path: "keys.jsonl", columns: []string{"user", "id", "type", "active", "created", "last_used"},
+			rows: func(r access.Record) (rows [][]any) {
+				a, ok := r.(access.Account)
+				for i := 0; ok && i < len(a.Keys); i++ {
+					k := &a.Keys[i]
+					rows = append(rows, []any{a.ID, k.ID, k.Kind, boolean(k.Active), stamp(k.CreatedAt), stamp(k.LastUsedAt)})
+				}
+				return rows
+			},
 		},
 	}
 }

@@ -104,7 +104,7 @@ func (c *Company) local(zone, day, minute int) time.Time {
 }
 
 // Sources lists the uids of the sources, the roster first, then the directory.
-func Sources() []string { return []string{HR, AD, CRM, Code, Chat, Wiki, VPN, ERP} }
+func Sources() []string { return []string{HR, AD, CRM, Code, Chat, Wiki, VPN, ERP, Lab, Cloud} }
 
 // The sources' uids.
 const (
@@ -116,6 +116,9 @@ const (
 	Wiki = "wiki"
 	VPN  = "vpn"
 	ERP  = "erp"
+	// Lab is the directory of a firm that was bought, and Cloud is where its products run.
+	Lab   = "lab"
+	Cloud = "cloud"
 )
 
 // mix is splitmix64's finalizer over a running sum: cheap, and good enough that neighbours look unrelated.

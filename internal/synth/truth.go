@@ -24,8 +24,8 @@ func hours(from, to time.Time) int { return int(math.Floor(to.Sub(from).Hours())
 
 func days(from, to time.Time) int { return int(math.Floor(float64(hours(from, to)) / 24)) }
 
-// Truth says what an audit of night n must find, ordered by policy, source, subject and key: with the fourteen rules at
-// their defaults, all of them on.
+// Truth says what an audit of night n must find, ordered by policy, source, subject and key: with the fourteen rules that
+// Config has on, at their defaults. Plants says what there is for the others.
 func (c *Company) Truth(n int) []Expected {
 	at := c.RunTime(n)
 	people := make([]standing, c.people)
