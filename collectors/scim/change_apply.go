@@ -126,7 +126,7 @@ func (c *Changer) activate(r *reading, ch access.Change) error {
 	}
 	attribute := cmp.Or(c.k.config.Fields["enabled"], "active")
 	if r.patches() {
-		return r.send(http.MethodPatch, "Users", ch.Object.ID, patch(operation{"replace", attribute, want}), raw)
+		return r.send(http.MethodPatch, "Users", ch.Object.ID, patch(operation{"replace", attribute, want}), nil)
 	}
 	if strings.ContainsAny(attribute, ".:") {
 		return fmt.Errorf("%w: the service has no PATCH, and %s is no attribute of its own", access.ErrCannot, attribute)
@@ -190,9 +190,9 @@ func (c *Changer) revokeMember(r *reading, ch access.Change) error {
 	}
 	switch {
 	case r.patches() && ch.Undo:
-		return r.send(http.MethodPatch, "Groups", ch.Entitlement, patch(operation{"add", "members", []json.RawMessage{member}}), raw)
+		return r.send(http.MethodPatch, "Groups", ch.Entitlement, patch(operation{"add", "members", []json.RawMessage{member}}), nil)
 	case r.patches():
-		err := r.send(http.MethodPatch, "Groups", ch.Entitlement, patch(operation{Op: "remove", Path: "members[value eq " + quoted(ch.Object.ID) + "]"}), raw)
+		err := r.send(http.MethodPatch, "Groups", ch.Entitlement, patch(operation{Op: "remove", Path: "members[value eq " + quoted(ch.Object.ID) + "]"}), nil)
 		if errors.Is(err, access.ErrGone) { // the group, or the member: whoever was quicker made it so
 			return r.settle(ch, err)
 		}
@@ -276,7 +276,7 @@ func (c *Changer) revokeValue(r *reading, ch access.Change, attribute, value str
 		case len(held) > 0 || len(back) == 0:
 			return nil
 		case r.patches():
-			return r.send(http.MethodPatch, "Users", ch.Object.ID, patch(operation{"add", attribute, back}), raw)
+			return r.send(http.MethodPatch, "Users", ch.Object.ID, patch(operation{"add", attribute, back}), nil)
 		}
 		return r.send(http.MethodPut, "Users", ch.Object.ID, with(raw, attribute, append(rest, back...)), raw)
 	}
@@ -288,7 +288,7 @@ func (c *Changer) revokeValue(r *reading, ch access.Change, attribute, value str
 		for _, name := range slices.Compact(names) {
 			ops = append(ops, operation{Op: "remove", Path: attribute + "[value eq " + quoted(name) + "]"})
 		}
-		err := r.send(http.MethodPatch, "Users", ch.Object.ID, patch(ops...), raw)
+		err := r.send(http.MethodPatch, "Users", ch.Object.ID, patch(ops...), nil)
 		if !errors.Is(err, access.ErrRefused) || !isStatus(err, 400, 501) {
 			return err
 		}
@@ -303,8 +303,8 @@ func (c *Changer) revokeValue(r *reading, ch access.Change, attribute, value str
 }
 
 // send changes a resource, and says what came of it. It is sent again only if the service says that it did nothing: that
-// it was asked too often, or that the token has expired. was is the resource as it was read: where the service knows
-// versions, a resource that changed since is not overwritten.
+// it was asked too often, or that the token has expired. was is the resource as it was read, where all of it or of a list is
+// replaced: if the service knows versions, one that changed since is not overwritten.
 func (r *reading) send(method, endpoint, id string, body []byte, was json.RawMessage) error {
 	path, err := pathOf(endpoint, id)
 	if err != nil {

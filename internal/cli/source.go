@@ -29,7 +29,7 @@ func newSource(g *global) *cobra.Command {
 func newSourceList(g *global) *cobra.Command {
 	return &cobra.Command{
 		Use:   "list",
-		Short: "List the recipes that are shipped: what each gives, how it signs in, and what it must be told",
+		Short: "List the recipes that are shipped: what each gives and can change, how it signs in, and what it must be told",
 		RunE: func(*cobra.Command, []string) error {
 			a, err := g.openOrDefault()
 			if err != nil {
@@ -40,13 +40,13 @@ func newSourceList(g *global) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			l := list{columns: []string{"recipe", "app", "gives", "auth", "must be told"}}
+			l := list{columns: []string{"recipe", "app", "gives", "changes", "auth", "must be told"}}
 			for _, r := range recipes {
 				needs := r.Required
 				if r.NeedsURL {
 					needs = append([]string{"url"}, needs...)
 				}
-				l.add(r, r.Name, r.App, strings.Join(r.Gives, " "), strings.Join(r.Auth, " "), strings.Join(needs, " "))
+				l.add(r, r.Name, r.App, strings.Join(r.Gives, " "), strings.Join(slices.Sorted(maps.Keys(r.Changes)), " "), strings.Join(r.Auth, " "), strings.Join(needs, " "))
 			}
 			return l.print(g.sys.Stdout, g.format, "No recipe is shipped.")
 		},
