@@ -111,7 +111,7 @@ func (d *doing) failed(err error) error {
 	if d.sent == 0 || errors.Is(err, access.ErrUnsure) {
 		return err
 	}
-	return fmt.Errorf("%w: %d requests of the change were carried out, then: %s", access.ErrUnsure, d.sent, err)
+	return fmt.Errorf("%w: %d requests of the change were carried out, then: %s", access.ErrUnsure, d.sent, err.Error()) // which may be that it was refused
 }
 
 // How long and how often something is asked that takes its time.

@@ -218,7 +218,7 @@ func (r *reading) settle(ch access.Change, refusal error) error {
 	if err == nil {
 		var is json.RawMessage
 		if is, err = memberOf(g, ch.Object); err == nil && is != nil {
-			return fmt.Errorf("%w: %s", access.ErrRefused, refusal)
+			return fmt.Errorf("%w: %s", access.ErrRefused, refusal.Error()) // which is that something is gone
 		}
 	}
 	if errors.Is(err, access.ErrGone) {

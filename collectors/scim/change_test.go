@@ -89,9 +89,9 @@ func testChanges(t *testing.T, name string, s *service) {
 		witness := func(t testing.TB) string { return s.state(t, id) }
 		return []collecttest.Changing{
 			{Change: access.Change{Action: access.ActionDisable, Object: o}, Witness: witness},
-			{Change: access.Change{Action: access.ActionRevoke, Object: o, Entitlement: s.group(t, "Group 0")}, Witness: witness},
-			{Change: access.Change{Action: access.ActionRevoke, Object: o, Entitlement: "entitlement:tool"}, Witness: witness},
-			{Change: access.Change{Action: access.ActionRevoke, Object: o, Entitlement: "role:role0"}, Witness: witness},
+			{Change: access.Change{Action: access.ActionRevoke, Object: o, Entitlement: s.group(t, "Group 0")}, What: "a group", Witness: witness},
+			{Change: access.Change{Action: access.ActionRevoke, Object: o, Entitlement: "entitlement:tool"}, What: "an entitlement", Witness: witness},
+			{Change: access.Change{Action: access.ActionRevoke, Object: o, Entitlement: "role:role0"}, What: "a role", Witness: witness},
 		}
 	}
 	t.Run("changes", func(t *testing.T) {

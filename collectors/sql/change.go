@@ -253,8 +253,8 @@ func said(err error) bool {
 	return errors.As(err, &pg) || errors.As(err, &my)
 }
 
-// right says of a refusal what is missing.
-func right(err error) error {
+// refusal says of an answer what is missing.
+func refusal(err error) error {
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) && pg.Code == "42501" {
 		return fmt.Errorf("%w: %w (write.user lacks the right)", access.ErrRefused, err)

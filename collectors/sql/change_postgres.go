@@ -34,7 +34,7 @@ func (p *postgres) abilities(drop bool) map[access.Action]access.Ability {
 	out := map[access.Action]access.Ability{
 		access.ActionDisable:       {Right: role, Undo: true, ReadBack: true},
 		access.ActionExpire:        {Right: role + " (VALID UNTIL ends sign-in by password only)", Undo: true, ReadBack: true},
-		access.ActionRevoke:        {Right: role + ", for memberships CREATEROLE or ADMIN OPTION on the role that is taken", Undo: true, ReadBack: true},
+		access.ActionRevoke:        {Right: role + ", for memberships CREATEROLE or ADMIN OPTION on the role that is taken, for rights membership in the owner of each object", Undo: true, ReadBack: true},
 		access.ActionResetPassword: {Right: role},
 		access.ActionEndSessions:   {Right: "membership in pg_signal_backend; for superusers SUPERUSER", ReadBack: true},
 		access.ActionHandover:      {Right: "membership in both roles, or SUPERUSER", ReadBack: true},
@@ -128,6 +128,9 @@ func (p *postgres) look(ctx context.Context, tx *dbsql.Tx, o access.Object, into
 		if err := read(collect.Entitlements, "SELECT * FROM ("+presets["postgres"].Entitlements+") AS e WHERE id IN (SELECT jsonb_array_elements_text($1::text::jsonb))", string(list)); err != nil {
 			return err
 		}
+	}
+	if err := p.keepRights(ctx, tx, oid, into); err != nil {
+		return err
 	}
 	return p.lookFurther(ctx, tx, oid, into)
 }
@@ -249,7 +252,7 @@ func (p *postgres) transaction(ctx context.Context, conn *dbsql.Conn, ch access.
 	for _, text := range statements {
 		if _, err := tx.ExecContext(ctx, text); err != nil {
 			if said(err) {
-				return right(err)
+				return refusal(err)
 			}
 			return err // it ends without COMMIT
 		}
@@ -265,7 +268,7 @@ func (p *postgres) transaction(ctx context.Context, conn *dbsql.Conn, ch access.
 	case err == nil:
 		return nil
 	case said(err):
-		return right(err)
+		return refusal(err)
 	default:
 		return fmt.Errorf("%w: commit: %w", access.ErrUnsure, err)
 	}
@@ -312,7 +315,7 @@ func (p *postgres) statements(ctx context.Context, tx *dbsql.Tx, ch access.Chang
 		}
 		return p.option(ctx, tx, ch.Object.ID, role, what, ch.Undo)
 	}
-	return nil, fmt.Errorf("%w: rights on objects (%s) are taken by REVOKE on each of them, by their owner", access.ErrCannot, ch.Entitlement)
+	return p.revokeRight(ctx, tx, ch, name)
 }
 
 // attributes are the columns of pg_roles for the options of a role.
@@ -444,7 +447,7 @@ func (p *postgres) endSessions(ctx context.Context, conn *dbsql.Conn, ch access.
 		case i > 0 || !said(err):
 			return fmt.Errorf("%w: after %d of %d sessions: %w", access.ErrUnsure, i, len(pids), err)
 		default:
-			return right(err)
+			return refusal(err)
 		}
 	}
 	return nil
@@ -477,6 +480,7 @@ func (p *postgres) native(ch access.Change) []string {
 		no = ""
 	}
 	var text string
+	var lines []string
 	switch ch.Action {
 	case access.ActionDisable:
 		text = one("ALTER ROLE %I " + no + "LOGIN")
@@ -510,11 +514,17 @@ func (p *postgres) native(ch access.Change) []string {
 			}
 			text = fmt.Sprintf(`SELECT format('%s %%I %s %%I%s', g.rolname, m.rolname) FROM pg_roles g, pg_roles m WHERE g.oid = %s AND m.oid = %s \gexec`, verb, word, admin, of, oid)
 		default:
-			return nil
+			lines = nativeRight(ch, oid)
 		}
 	default:
 		return nil
 	}
+	if text != "" {
+		lines = []string{text}
+	}
 	a := p.k.address
-	return []string{fmt.Sprintf("printf '%%s\\n' %s | psql -X -v ON_ERROR_STOP=1 -h %s -p %d -U %s -d %s", shell(text), shell(a.host), a.port, shell(p.k.config.User), shell(a.database))}
+	for i, text := range lines {
+		lines[i] = fmt.Sprintf("printf '%%s\\n' %s | psql -X -v ON_ERROR_STOP=1 -h %s -p %d -U %s -d %s", shell(text), shell(a.host), a.port, shell(p.k.config.User), shell(a.database))
+	}
+	return lines
 }

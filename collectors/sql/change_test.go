@@ -45,7 +45,8 @@ func testPostgresChanges(t *testing.T, s *server) {
 	q := quote(hostile)
 	s.exec(t, "CREATE ROLE "+q+" LOGIN CREATEDB PASSWORD 'x' VALID UNTIL '2031-02-03 04:05:06.789+02'", "CREATE ROLE "+quote("team "+hostile), "CREATE ROLE outer_team", "CREATE ROLE heir LOGIN",
 		"GRANT "+quote("team "+hostile)+" TO "+q+" WITH ADMIN OPTION", "GRANT outer_team TO "+quote("team "+hostile),
-		"CREATE ROLE doomed LOGIN", "GRANT pg_read_all_data TO "+q, "GRANT CREATE ON SCHEMA public TO "+q,
+		"CREATE ROLE doomed LOGIN", "GRANT pg_read_all_data TO "+q, "GRANT CREATE ON SCHEMA public TO "+q+" WITH GRANT OPTION",
+		"CREATE SCHEMA \"o:dd\"", `CREATE TABLE "o:dd"."t-1" ()`, `CREATE TABLE "o:dd"."t-2" ()`, `CREATE TABLE "o:dd"."t-3" ()`, `GRANT SELECT ON "o:dd"."t-1", "o:dd"."t-2" TO `+q, `GRANT INSERT ON ALL TABLES IN SCHEMA "o:dd" TO `+q,
 		"CREATE ROLE clerk LOGIN CREATEROLE PASSWORD '"+strings.ReplaceAll(s.password, "'", "''")+"'", "CREATE ROLE boss LOGIN SUPERUSER")
 	oid := func(name string) string { return s.one(t, "SELECT oid::text FROM pg_roles WHERE rolname = $1", name) }
 	id, team, outer := oid(hostile), "role:"+oid("team "+hostile), "role:"+oid("outer_team")
@@ -53,6 +54,7 @@ func testPostgresChanges(t *testing.T, s *server) {
 	witness := func(t testing.TB) string {
 		return strings.Join(s.psql(t, `SELECT rolcanlogin, rolcreatedb, coalesce(rolvaliduntil, 'infinity'), rolpassword,
 			(SELECT string_agg(roleid || '/' || admin_option || '/' || grantor, ',' ORDER BY roleid) FROM pg_auth_members WHERE member = a.oid),
+			(SELECT string_agg(relname || ':' || a::text, ',' ORDER BY relname) FROM pg_class, unnest(relacl) a WHERE relname LIKE 't-_'), (SELECT nspacl::text FROM pg_namespace WHERE nspname = 'public'),
 			(SELECT count(*) FROM pg_stat_activity WHERE usesysid = a.oid), (SELECT count(*) FROM pg_class WHERE relowner = a.oid)
 			FROM pg_authid a WHERE a.oid = `+id), "\n")
 	}
@@ -63,11 +65,13 @@ func testPostgresChanges(t *testing.T, s *server) {
 	collecttest.Changes(t, "postgres", c, []collecttest.Changing{
 		{Change: access.Change{Action: access.ActionDisable, Object: account}, Witness: witness},
 		{Change: access.Change{Action: access.ActionExpire, Object: account, Until: &until}, Witness: witness},
-		{Change: access.Change{Action: access.ActionRevoke, Object: account, Entitlement: team}, Witness: witness},
-		{Change: access.Change{Action: access.ActionRevoke, Object: account, Entitlement: "attribute:CREATEDB"}, Witness: witness},
+		{Change: access.Change{Action: access.ActionRevoke, Object: account, Entitlement: team}, What: "a role", Witness: witness},
+		{Change: access.Change{Action: access.ActionRevoke, Object: account, Entitlement: "attribute:CREATEDB"}, What: "an attribute", Witness: witness},
 		{Change: access.Change{Action: access.ActionRevoke, Object: access.Object{Kind: access.HolderEntitlement, ID: team}, Entitlement: outer}, Witness: func(t testing.TB) string {
 			return fmt.Sprint(s.psql(t, "SELECT member, roleid, admin_option, grantor FROM pg_auth_members WHERE member = "+strings.TrimPrefix(team, "role:")))
 		}},
+		{Change: access.Change{Action: access.ActionRevoke, Object: account, Entitlement: "schema:public:CREATE"}, What: "a right on a schema", Witness: witness},
+		{Change: access.Change{Action: access.ActionRevoke, Object: account, Entitlement: "tables:o:dd:SELECT"}, What: "a right on tables", Witness: witness},
 		{Change: access.Change{Action: access.ActionResetPassword, Object: account}, Witness: witness},
 		{Change: access.Change{Action: access.ActionHandover, Object: account, To: oid("heir")}, Witness: witness},
 		{Change: access.Change{Action: access.ActionDelete, Object: access.Object{Kind: access.HolderAccount, ID: doomed}}, Witness: func(t testing.TB) string {
@@ -126,6 +130,7 @@ func testPostgresChanges(t *testing.T, s *server) {
 		for _, ch := range []access.Change{
 			{Action: access.ActionDisable, Object: account}, {Action: access.ActionExpire, Object: account, Until: &until},
 			{Action: access.ActionRevoke, Object: account, Entitlement: team}, {Action: access.ActionRevoke, Object: account, Entitlement: "attribute:CREATEDB"},
+			{Action: access.ActionRevoke, Object: account, Entitlement: "schema:public:CREATE"}, {Action: access.ActionRevoke, Object: account, Entitlement: "tables:o:dd:SELECT"},
 		} {
 			was := witness(t)
 			before, err := c.Look(t.Context(), account)
@@ -388,10 +393,10 @@ func testMariaDBChanges(t *testing.T, s *server) {
 	}
 	collecttest.Changes(t, "mariadb", c, []collecttest.Changing{
 		{Change: access.Change{Action: access.ActionDisable, Object: account}, Witness: witness},
-		{Change: access.Change{Action: access.ActionRevoke, Object: account, Entitlement: "role:te`am"}, Witness: witness},
-		{Change: access.Change{Action: access.ActionRevoke, Object: account, Entitlement: "role:plain_team"}, Witness: witness},
-		{Change: access.Change{Action: access.ActionRevoke, Object: account, Entitlement: "global:FILE"}, Witness: witness},
-		{Change: access.Change{Action: access.ActionRevoke, Object: account, Entitlement: "database:o_d:INSERT"}, Witness: witness},
+		{Change: access.Change{Action: access.ActionRevoke, Object: account, Entitlement: "role:te`am"}, What: "a role with ADMIN OPTION", Witness: witness},
+		{Change: access.Change{Action: access.ActionRevoke, Object: account, Entitlement: "role:plain_team"}, What: "a role", Witness: witness},
+		{Change: access.Change{Action: access.ActionRevoke, Object: account, Entitlement: "global:FILE"}, What: "a right on all databases", Witness: witness},
+		{Change: access.Change{Action: access.ActionRevoke, Object: account, Entitlement: "database:o_d:INSERT"}, What: "a right on a database", Witness: witness},
 		{Change: access.Change{Action: access.ActionRevoke, Object: access.Object{Kind: access.HolderEntitlement, ID: "role:te`am"}, Entitlement: "role:over_team"}, Witness: ask("SHOW GRANTS FOR `te``am`")},
 		{Change: access.Change{Action: access.ActionResetPassword, Object: account}, Witness: witness},
 		{Change: access.Change{Action: access.ActionDelete, Object: access.Object{Kind: access.HolderAccount, ID: "doomed@localhost"}}, Witness: ask("SELECT count(*) FROM mysql.global_priv WHERE User = 'doomed'")},
@@ -415,7 +420,7 @@ func testMariaDBChanges(t *testing.T, s *server) {
 		collecttest.Changes(t, "mariadb with least rights", clerk, []collecttest.Changing{
 			{Change: access.Change{Action: access.ActionEndSessions, Object: access.Object{Kind: access.HolderAccount, ID: "sitting@localhost"}}, Witness: ask("SELECT count(*) FROM information_schema.processlist WHERE user = 'sitting'")},
 			{Change: access.Change{Action: access.ActionDisable, Object: account}, Witness: witness},
-			{Change: access.Change{Action: access.ActionRevoke, Object: account, Entitlement: "role:plain_team"}, Witness: witness},
+			{Change: access.Change{Action: access.ActionRevoke, Object: account, Entitlement: "role:plain_team"}, What: "a role", Witness: witness},
 		})
 	})
 	t.Run("one right less", func(t *testing.T) {
