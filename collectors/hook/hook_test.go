@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -26,7 +27,7 @@ const secretText = "s3cr3t-t0ken"
 // TestMain is the command, too: this binary with the word hook.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 2 && os.Args[1] == "hook" {
-		os.Exit(command(os.Args[2:]))
+		syscall.Exit(command(os.Args[2:])) // os.Exit waits a second under the race detector
 	}
 	os.Exit(m.Run())
 }
@@ -163,7 +164,7 @@ func start(t testing.TB, how ...string) (*Changer, func(testing.TB) string, stri
 		t.Fatal(err)
 	}
 	var c Config
-	if err := yaml.Unmarshal([]byte("actions: {disable: {undo: true, read_back: true, right: operator}, revoke: {undo: true, read_back: true}}\nenv: {ERP_TOKEN: env:ERP}\ntimeout: 20s\nconcurrency: 4"), &c); err != nil {
+	if err := yaml.Unmarshal([]byte("actions: {disable: {undo: true, read_back: true, right: operator}, revoke: {undo: true, read_back: true}}\nenv: {ERP_TOKEN: env:ERP}\ntimeout: 60s\nconcurrency: 4"), &c); err != nil {
 		t.Fatal(err)
 	}
 	c.Exec = append([]string{self, "hook", file}, how...)
@@ -229,6 +230,7 @@ func TestFaults(t *testing.T) {
 			if time.Since(began) > 15*time.Second {
 				t.Error("a child was waited for")
 			}
+			c.config.Timeout = time.Minute
 			live, err := c.Look(t.Context(), ann)
 			if err != nil {
 				t.Fatal(err)

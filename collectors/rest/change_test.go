@@ -501,3 +501,26 @@ func TestChangeRecipeFaults(t *testing.T) {
 		})
 	}
 }
+
+func TestChangesAtOnce(t *testing.T) {
+	s, _, _ := writing(t, func(http.ResponseWriter, *http.Request, func(bool)) bool { return false })
+	c, err := of(t, changing, s.URL, "write: {auth: {token: env:WRITE}}").Changer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	disable := access.Change{Action: access.ActionDisable, Object: user("1")}
+	var wait sync.WaitGroup
+	for range 8 {
+		wait.Go(func() {
+			if err := c.Apply(t.Context(), disable); err != nil {
+				t.Error(err)
+			}
+			if live, err := c.Look(t.Context(), disable.Object); err != nil || *live.Account.Enabled {
+				t.Errorf("%+v, %v", live.Account, err)
+			}
+			c.Native(disable)
+		})
+	}
+	wait.Wait()
+}

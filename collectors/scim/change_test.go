@@ -16,6 +16,7 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -117,6 +118,26 @@ func testChanges(t *testing.T, name string, s *service) {
 				Witness: func(t testing.TB) string { return fmt.Sprint(s.do(t, http.MethodGet, "/Groups/"+outer, "")["members"]) }}})
 		})
 	}
+	t.Run("at once", func(t *testing.T) {
+		c := build(t, s.url, writing).Changer()
+		defer c.Close()
+		var wait sync.WaitGroup
+		for i := range 6 {
+			wait.Go(func() {
+				ch := access.Change{Action: access.ActionDisable, Object: access.Object{Kind: access.HolderAccount, ID: s.users[fmt.Sprintf("user%03d@example.test", 20+i)]}}
+				if err := c.Apply(t.Context(), ch); err != nil {
+					t.Error(err)
+				}
+				live, err := c.Look(t.Context(), ch.Object)
+				if err != nil {
+					t.Error(err)
+				} else if done, known := ch.Shows(live); !done || !known {
+					t.Errorf("user %d: done %v, known %v", 20+i, done, known)
+				}
+			})
+		}
+		wait.Wait()
+	})
 	t.Run("native", func(t *testing.T) { testNative(t, name, s) })
 	t.Run("faults", func(t *testing.T) { testFaults(t, s) })
 }
