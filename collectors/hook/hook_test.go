@@ -304,3 +304,25 @@ func TestConfigFaults(t *testing.T) {
 		}
 	}
 }
+
+func FuzzAnswer(f *testing.F) {
+	for _, s := range []string{`{}`, `{"live":{"account":{"id":"1","keys":[]},"grants":[],"seats":null}}`, `{"error":"gone"}`, `{"live":{"entitlement":{"id":"1"}}}`, `{} {}`, ``, `[]`, `{"live":null}`} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		a, err := parse(text)
+		if err != nil || a.Live == nil {
+			return
+		}
+		for _, o := range []access.Object{{Kind: access.HolderAccount, ID: "1"}, {Kind: access.HolderEntitlement, ID: "1"}} {
+			l, err := a.Live.access(o)
+			if err != nil {
+				continue
+			}
+			again, err := liveOf(l).access(o)
+			if err != nil || len(again.Grants) != len(l.Grants) || (again.Grants == nil) != (l.Grants == nil) || (again.Seats == nil) != (l.Seats == nil) {
+				t.Errorf("%+v is %+v when it comes back, %v", l, again, err)
+			}
+		}
+	})
+}

@@ -175,10 +175,13 @@ func (c *Changer) revokeMember(r *reading, ch access.Change) error {
 		return err
 	}
 	is, err := memberOf(g, ch.Object)
+	silent := c.k.config.Memberships == InUsers && len(g.Members) == 0 // groups don't tell who is in them
 	switch {
 	case err != nil:
 		return fmt.Errorf("/Groups/%s: %w", ch.Entitlement, err)
-	case (is != nil) == ch.Undo:
+	case silent && !r.patches():
+		return fmt.Errorf("%w: the service has no PATCH, and its groups don't tell their members", access.ErrCannot)
+	case !silent && (is != nil) == ch.Undo:
 		return nil
 	}
 	member, err := memberBefore(ch)

@@ -477,3 +477,60 @@ func TestFilterForMembersThatFindsNothing(t *testing.T) {
 		t.Errorf("%+v", live)
 	}
 }
+
+// Where groups don't tell their members, the users' attribute does, and a member is taken out all the same.
+func TestGroupsThatTellNoMembers(t *testing.T) {
+	in := true
+	f := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch at := r.Method + " " + r.URL.Path; at {
+		case "GET /v2/Users/u1":
+			groups := `{"value":"g1"}`
+			if !in {
+				groups = ""
+			}
+			fmt.Fprintf(w, `{"id":"u1","userName":"ann","active":true,"groups":[%s]}`, groups)
+		case "GET /v2/Groups/g1":
+			fmt.Fprint(w, `{"id":"g1","displayName":"All"}`)
+		case "PATCH /v2/Groups/g1":
+			body, err := io.ReadAll(r.Body)
+			if err != nil {
+				t.Error(err)
+			}
+			in = strings.Contains(string(body), `"op":"add"`)
+			w.WriteHeader(http.StatusNoContent)
+		default:
+			w.WriteHeader(http.StatusNotFound)
+		}
+	}))
+	defer f.Close()
+	collecttest.Changes(t, "memberships: users", build(t, f.URL+"/v2", writing+"memberships: users\n").Changer(), []collecttest.Changing{{
+		Change:  access.Change{Action: access.ActionRevoke, Object: access.Object{Kind: access.HolderAccount, ID: "u1"}, Entitlement: "g1"},
+		Witness: func(testing.TB) string { return fmt.Sprint(in) },
+	}})
+}
+
+func FuzzPut(f *testing.F) {
+	for _, s := range []string{`{"id":"1","Active":true,"x":[1]}`, `{"active":null}`, `{}`, `{"a":"\ud800"}`, `{"roles":[{"value":"a"},"b",null,7]}`, `{"roles":"x"}`, `[]`} {
+		f.Add([]byte(s), "active", "x")
+	}
+	f.Fuzz(func(t *testing.T, raw []byte, attribute, text string) {
+		plurals(raw, "roles")
+		var m map[string]json.RawMessage
+		if json.Unmarshal(raw, &m) != nil || m == nil {
+			return
+		}
+		var again map[string]json.RawMessage
+		if err := json.Unmarshal(with(raw, attribute, text), &again); err != nil {
+			t.Fatal(err)
+		}
+		for name := range m {
+			if _, ok := again[name]; !ok {
+				t.Errorf("%q was lost", name)
+			}
+		}
+		var back string
+		if err := json.Unmarshal([]byte(quoted(text)), &back); err != nil {
+			t.Fatal(err)
+		}
+	})
+}

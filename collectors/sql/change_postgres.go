@@ -37,7 +37,7 @@ func (p *postgres) abilities(drop bool) map[access.Action]access.Ability {
 		access.ActionRevoke:        {Right: role + ", for memberships CREATEROLE or ADMIN OPTION on the role that is taken, for rights membership in the owner of each object", Undo: true, ReadBack: true},
 		access.ActionResetPassword: {Right: role},
 		access.ActionEndSessions:   {Right: "membership in pg_signal_backend; for superusers SUPERUSER", ReadBack: true},
-		access.ActionHandover:      {Right: "membership in both roles, or SUPERUSER", ReadBack: true},
+		access.ActionHandover:      {Right: "membership in both roles, or SUPERUSER (what is in other databases stays)", ReadBack: true},
 	}
 	if drop {
 		out[access.ActionDelete] = access.Ability{Right: role, ReadBack: true}

@@ -211,6 +211,38 @@ func testPostgresFaults(t *testing.T, s *server, name string, oid func(string) s
 			t.Errorf("%v", err)
 		}
 	})
+	t.Run("out of time", func(t *testing.T) {
+		tx, err := s.db.BeginTx(t.Context(), nil) // that holds the role
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer tx.Rollback()
+		if _, err := tx.ExecContext(t.Context(), "ALTER ROLE "+quote(name)+" CONNECTION LIMIT 5"); err != nil {
+			t.Fatal(err)
+		}
+		c := s.changer(t, "postgres", s.user)
+		if _, err := c.Look(t.Context(), disable(oid(name)).Object); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		err = c.Apply(ctx, disable(oid(name)))
+		for _, kind := range []error{access.ErrUnsure, access.ErrGone, access.ErrCannot} {
+			if err == nil || errors.Is(err, kind) {
+				t.Errorf("%v is %v: it ended before COMMIT", err, kind)
+			}
+		}
+		if err := tx.Rollback(); err != nil {
+			t.Fatal(err)
+		}
+		live, err := c.Look(t.Context(), disable(oid(name)).Object)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if done, known := disable(oid(name)).Shows(live); done || !known {
+			t.Error("it was done")
+		}
+	})
 	t.Run("connection lost", func(t *testing.T) {
 		u, err := url.Parse(s.url)
 		if err != nil {
@@ -470,6 +502,36 @@ func testMariaDBChanges(t *testing.T, s *server) {
 					t.Errorf("%s, undo %v:\n%s\n%s", ch.Action, step.Undo, was, now)
 				}
 			}
+		}
+	})
+	t.Run("out of time", func(t *testing.T) {
+		conn, err := s.db.Conn(t.Context()) // that holds the lock
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if _, err := conn.ExecContext(t.Context(), "FLUSH TABLES WITH READ LOCK"); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		defer cancel()
+		if err := c.Apply(ctx, access.Change{Action: access.ActionDisable, Object: account}); !errors.Is(err, access.ErrUnsure) || errors.Is(err, access.ErrRefused) {
+			t.Errorf("apply: %v", err)
+		}
+		for _, id := range s.client(t, "SELECT id FROM information_schema.processlist WHERE info LIKE 'ALTER USER%'") {
+			if id != "" {
+				s.client(t, "KILL HARD "+id)
+			}
+		}
+		if _, err := conn.ExecContext(t.Context(), "UNLOCK TABLES"); err != nil {
+			t.Fatal(err)
+		}
+		live, err := c.Look(t.Context(), account)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if done, known := (access.Change{Action: access.ActionDisable, Object: account}).Shows(live); done || !known {
+			t.Errorf("shows done %v, known %v", done, known)
 		}
 	})
 	t.Run("connection lost", func(t *testing.T) {
