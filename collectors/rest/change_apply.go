@@ -40,8 +40,17 @@ func (c *Changer) apply(ctx context.Context, ch access.Change) error {
 	if err != nil {
 		return err
 	}
-	if done, known := ch.Shows(live); done && known && able[ch.Action].ReadBack {
-		return nil
+	if able[ch.Action].ReadBack {
+		if ch.Undo {
+			made := ch
+			made.Undo = false
+			if _, known := made.Shows(*ch.Before); !known {
+				return fmt.Errorf("%w: what it was before is unknown", access.ErrCannot)
+			}
+		}
+		if done, known := ch.Shows(live); done && known {
+			return nil
+		}
 	}
 	way, err := c.way(ch, live)
 	if err != nil {

@@ -436,7 +436,7 @@ func TestChangeCannot(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, ch := range []access.Change{{Action: access.ActionRevoke, Object: user("1")}, {Action: access.ActionDisable, Object: user("1"), Undo: true}, {Action: access.ActionDisable, Object: group("1")}, {Action: access.ActionDelete, Object: user("1")}} {
+	for _, ch := range []access.Change{{Action: access.ActionRevoke, Object: user("1")}, {Action: access.ActionDisable, Object: user("1"), Undo: true}, {Action: access.ActionDisable, Object: user("1"), Undo: true, Before: &access.Live{}}, {Action: access.ActionDisable, Object: group("1")}, {Action: access.ActionDelete, Object: user("1")}} {
 		if err := c.Apply(t.Context(), ch); !errors.Is(err, access.ErrCannot) {
 			t.Errorf("%s of %s: %v", ch.Action, ch.Object.Kind, err)
 		}

@@ -184,12 +184,11 @@ func (c *Changer) revokeMember(r *reading, ch access.Change) error {
 	case !silent && (is != nil) == ch.Undo:
 		return nil
 	}
-	member, err := memberBefore(ch)
-	if err != nil {
-		return err
-	}
-	if member == nil && ch.Undo {
-		return nil // it was none
+	var member json.RawMessage
+	if ch.Undo {
+		if member, err = memberBefore(ch); err != nil || member == nil { // it was none
+			return err
+		}
 	}
 	switch {
 	case r.patches() && ch.Undo:
@@ -232,11 +231,8 @@ func (r *reading) settle(ch access.Change, refusal error) error {
 
 // memberBefore is what an object was as a member, without what the service makes itself; nil if it was none.
 func memberBefore(ch access.Change) (json.RawMessage, error) {
-	if ch.Before == nil || ch.Before.Grants == nil {
-		return encode(map[string]string{"value": ch.Object.ID}), nil
-	}
-	if !slices.ContainsFunc(ch.Before.Grants, func(g access.Grant) bool { return g.EntitlementID == ch.Entitlement }) {
-		return nil, nil
+	if held, err := heldBefore(ch); err != nil || !held {
+		return nil, err
 	}
 	member := map[string]string{"value": ch.Object.ID}
 	for _, raw := range ch.Before.Keep[ch.Entitlement] {
@@ -249,6 +245,30 @@ func memberBefore(ch access.Change) (json.RawMessage, error) {
 		}
 	}
 	return encode(member), nil
+}
+
+// heldBefore reports whether an object had what is given back.
+func heldBefore(ch access.Change) (bool, error) {
+	if ch.Before == nil || ch.Before.Grants == nil {
+		return false, fmt.Errorf("%w: what it had before is unknown", access.ErrCannot)
+	}
+	return slices.ContainsFunc(ch.Before.Grants, func(g access.Grant) bool { return g.EntitlementID == ch.Entitlement }), nil
+}
+
+// valueBefore are the values of a role or an entitlement that a user had, as they came.
+func valueBefore(ch access.Change, value string) ([]json.RawMessage, error) {
+	held, err := heldBefore(ch)
+	if err != nil || !held {
+		return nil, err
+	}
+	var back []json.RawMessage
+	for _, one := range ch.Before.Keep[ch.Entitlement] {
+		back = append(back, json.RawMessage(one))
+	}
+	if back == nil {
+		back = []json.RawMessage{encode(map[string]string{"value": value})}
+	}
+	return back, nil
 }
 
 // revokeValue takes a role or an entitlement from a user, or puts it back as it was.
@@ -271,11 +291,10 @@ func (c *Changer) revokeValue(r *reading, ch access.Change, attribute, value str
 		}
 	}
 	if ch.Undo {
-		var back []json.RawMessage
-		for _, one := range ch.Before.Keep[ch.Entitlement] {
-			back = append(back, json.RawMessage(one))
-		}
+		back, err := valueBefore(ch, value)
 		switch {
+		case err != nil:
+			return err
 		case len(held) > 0 || len(back) == 0:
 			return nil
 		case r.patches():
@@ -422,11 +441,9 @@ func (c *Changer) Native(ch access.Change) []string {
 	case ch.Action != access.ActionRevoke:
 		return nil
 	case valued && ch.Undo:
-		var back []json.RawMessage
-		if ch.Before != nil {
-			for _, one := range ch.Before.Keep[ch.Entitlement] {
-				back = append(back, json.RawMessage(one))
-			}
+		back, err := valueBefore(ch, value)
+		if err != nil || back == nil {
+			return nil
 		}
 		body = patch(operation{"add", attribute, back})
 	case valued:

@@ -5,6 +5,7 @@ import (
 	dbsql "database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -245,6 +246,14 @@ func (f *found) Put(r access.Record) error {
 
 // Reject implements collect.Sink.
 func (f *found) Reject(r collect.Rejection) error { return errors.New(r.String()) }
+
+// heldBefore reports whether an object had what is given back.
+func heldBefore(ch access.Change) (bool, error) {
+	if ch.Before.Grants == nil {
+		return false, fmt.Errorf("%w: what it had before is unknown", access.ErrCannot)
+	}
+	return slices.ContainsFunc(ch.Before.Grants, func(g access.Grant) bool { return g.EntitlementID == ch.Entitlement }), nil
+}
 
 // said reports whether an error is the server's answer to a statement.
 func said(err error) bool {

@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -310,8 +309,10 @@ func (p *postgres) statements(ctx context.Context, tx *dbsql.Tx, ch access.Chang
 		if _, ok := attributes[what]; !ok {
 			break
 		}
-		if ch.Undo && !slices.ContainsFunc(ch.Before.Grants, func(g access.Grant) bool { return g.EntitlementID == ch.Entitlement }) {
-			return nil, nil
+		if ch.Undo {
+			if held, err := heldBefore(ch); err != nil || !held {
+				return nil, err
+			}
 		}
 		return p.option(ctx, tx, ch.Object.ID, role, what, ch.Undo)
 	}
@@ -387,7 +388,9 @@ func (p *postgres) membership(ctx context.Context, tx *dbsql.Tx, ch access.Chang
 		if len(rows) > 0 {
 			return nil, nil
 		}
-		rows = ch.Before.Keep[ch.Entitlement]
+		if rows, err = keptBefore(ch); err != nil {
+			return nil, err
+		}
 	}
 	var out []string
 	for _, row := range rows {
@@ -411,6 +414,16 @@ func (p *postgres) membership(ctx context.Context, tx *dbsql.Tx, ch access.Chang
 		}
 	}
 	return out, nil
+}
+
+// keptBefore is how what is given back was held.
+func keptBefore(ch access.Change) ([]string, error) {
+	kept := ch.Before.Keep[ch.Entitlement]
+	held, err := heldBefore(ch)
+	if err == nil && held && len(kept) == 0 {
+		err = fmt.Errorf("%w: how it was held before is unknown", access.ErrCannot)
+	}
+	return kept, err
 }
 
 // owner is the role that is to own things: by its id, else by its name.

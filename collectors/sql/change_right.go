@@ -116,7 +116,11 @@ func (p *postgres) revokeRight(ctx context.Context, tx *dbsql.Tx, ch access.Chan
 		}
 		return out, nil
 	}
-	for _, text := range ch.Before.Keep[ch.Entitlement] {
+	kept, err := keptBefore(ch)
+	if err != nil {
+		return nil, err
+	}
+	for _, text := range kept {
 		var r right
 		if err := json.Unmarshal([]byte(text), &r); err != nil {
 			return nil, fmt.Errorf("what it was before can't be read: %w", err)

@@ -204,6 +204,15 @@ func testPostgresFaults(t *testing.T, s *server, name string, oid func(string) s
 			t.Error("the one who was made again was changed")
 		}
 	})
+	t.Run("what was before is unknown", func(t *testing.T) {
+		o := access.Object{Kind: access.HolderAccount, ID: oid(name)}
+		for _, entitlement := range []string{"attribute:BYPASSRLS", "role:" + oid("outer_team"), "tables:o:dd:UPDATE"} {
+			ch := access.Change{Action: access.ActionRevoke, Object: o, Entitlement: entitlement, Undo: true, Before: &access.Live{}}
+			if err := s.changer(t, "postgres", s.user).Apply(t.Context(), ch); !errors.Is(err, access.ErrCannot) {
+				t.Errorf("%s: %v", entitlement, err)
+			}
+		}
+	})
 	t.Run("what it owns can't be dropped", func(t *testing.T) {
 		s.exec(t, "CREATE ROLE keeper LOGIN", "CREATE TABLE kept ()", "ALTER TABLE kept OWNER TO keeper")
 		err := s.changer(t, "postgres", s.user).Apply(t.Context(), access.Change{Action: access.ActionDelete, Object: access.Object{ID: oid("keeper")}})
