@@ -90,7 +90,7 @@ func (c *cloud) RoundTrip(r *http.Request) (*http.Response, error) {
 		c.t.Errorf("%s %s: credentials: %q", r.Method, r.URL, r.Header.Get("Authorization"))
 	}
 	put := false
-	if r.Method != http.MethodGet && !signing && c.busy > 0 && r.Header.Get("X-Amz-Target") == "" {
+	if r.Method != http.MethodGet && !signing && c.busy > 0 && r.Header.Get("Authorization") != "witness" {
 		c.busy--
 		put = true
 	}
@@ -194,7 +194,7 @@ func TestRecipesChange(t *testing.T) {
 			cloud, c, changes, nobody := vendor(t)
 			cloud.busy = 1
 			collecttest.Changes(t, name, c, changes)
-			if cloud.busy > 0 && name != "aws" {
+			if cloud.busy > 0 {
 				t.Error("nothing was put off")
 			}
 			able, err := c.Abilities()

@@ -436,9 +436,16 @@ func TestPutKeepsAllAndMatches(t *testing.T) {
 	}))
 	defer f.Close()
 	disable := access.Change{Action: access.ActionDisable, Object: access.Object{Kind: access.HolderAccount, ID: "u1"}}
-	if err := build(t, f.URL+"/v2", writing).Changer().Apply(t.Context(), disable); err != nil {
+	k := build(t, f.URL+"/v2", writing)
+	var asked []string
+	k.opt.Secret = func(_ context.Context, s collect.Secret) (string, error) {
+		asked = append(asked, s.Reference())
+		return token, nil
+	}
+	if err := k.Changer().Apply(t.Context(), disable); err != nil {
 		t.Fatal(err)
 	}
+	same(t, asked, []string{"env:WRITE"})
 	var want map[string]any
 	if err := json.Unmarshal([]byte(user), &want); err != nil {
 		t.Fatal(err)

@@ -65,7 +65,7 @@ func (c *Changer) Abilities() (map[access.Action]access.Ability, error) {
 	case c.k.config.Write == nil:
 		return nil, fmt.Errorf("%w: there is no credential to change anything with: set write.user and write.password", access.ErrCannot)
 	case c.engine == nil:
-		return nil, fmt.Errorf("%w: only the accounts of a preset can be changed", access.ErrCannot)
+		return nil, fmt.Errorf("%w: how to change these accounts is not known here: set write.exec to a command that does", access.ErrCannot)
 	}
 	return c.engine.abilities(c.k.config.Write.Delete), nil
 }
