@@ -88,23 +88,23 @@ func command(args []string) int {
 		fmt.Println(string(out))
 		return 0
 	case q.Op == "may":
-		return 15
+		return 205
 	case q.Op == "native":
 		if how == "tells" {
 			fmt.Println(`{"commands": ["erpctl lock 4711"]}`)
 			return 0
 		}
-		return 15
+		return 205
 	}
 	switch how {
 	case "status":
 		fmt.Fprintln(os.Stderr, "no with", os.Getenv("ERP_TOKEN"))
-		return 11
+		return 201
 	case "refused":
 		fmt.Fprintln(os.Stdout, `{"error": "refused", "message": "protected by `+os.Getenv("ERP_TOKEN")+`"}`)
 		return 1
 	case "failed":
-		return 14
+		return 204
 	case "crash":
 		save()
 		fmt.Fprintln(os.Stderr, strings.Repeat("x", 100_000))
@@ -133,7 +133,7 @@ func command(args []string) int {
 		time.Sleep(time.Minute)
 	case "environment":
 		fmt.Fprintln(os.Stderr, os.Environ())
-		return 11
+		return 201
 	case "lies":
 		fmt.Println("{}")
 		return 0
