@@ -240,6 +240,17 @@ func TestFaults(t *testing.T) {
 			}
 		})
 	}
+	t.Run("doctor", func(t *testing.T) {
+		c, _, _ := start(t)
+		advice, err := c.Diagnose(t.Context())
+		if err != nil || len(advice) != 1 || advice[0].Missing {
+			t.Errorf("%+v, %v", advice, err)
+		}
+		c.config.Exec = []string{"./nothing"}
+		if advice, err = c.Diagnose(t.Context()); err != nil || !advice[0].Missing {
+			t.Errorf("%+v, %v", advice, err)
+		}
+	})
 	t.Run("not started", func(t *testing.T) {
 		c, _, _ := start(t)
 		c.config.Exec = []string{"./nothing"}

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/lapse-audit/lapse/internal/access"
+	"github.com/lapse-audit/lapse/internal/collect"
 	"github.com/lapse-audit/lapse/internal/collect/collecttest"
 )
 
@@ -528,4 +529,23 @@ func TestChangesAtOnce(t *testing.T) {
 		})
 	}
 	wait.Wait()
+}
+
+func TestChangeDoctor(t *testing.T) {
+	s, _, sent := writing(t, func(http.ResponseWriter, *http.Request, func(bool)) bool { return false })
+	k := of(t, changing, s.URL, "write: {auth: {token: env:WRITE}}")
+	for token, want := range map[string]string{secretText: "disable false needs users.write", "another": "changes true the credentials under write.auth are refused"} {
+		k.opt.Secret = func(context.Context, collect.Secret) (string, error) { return token, nil }
+		c, err := k.Changer()
+		if err != nil {
+			t.Fatal(err)
+		}
+		advice, err := c.Diagnose(t.Context())
+		if err != nil || len(advice) == 0 || !strings.HasPrefix(fmt.Sprint(advice[0].What, " ", advice[0].Missing, " ", advice[0].Detail), want) {
+			t.Errorf("%+v, %v; want %s", advice, err, want)
+		}
+	}
+	if sent.Load() != 0 {
+		t.Error("something was changed")
+	}
 }

@@ -377,6 +377,13 @@ func testFaults(t *testing.T, s *service) {
 		}
 		s.do(t, http.MethodDelete, "/Users/"+again, "")
 	})
+	t.Run("doctor", func(t *testing.T) {
+		advice, err := build(t, s.url, writing).Changer().Diagnose(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		same(t, advice, []collect.Advice{{What: "changes", Detail: "by PATCH"}})
+	})
 	t.Run("a wrong token", func(t *testing.T) {
 		k := build(t, s.url, writing)
 		k.opt.Secret = func(context.Context, collect.Secret) (string, error) { return "another", nil }

@@ -37,6 +37,8 @@ type engine interface {
 	may(ctx context.Context, conn *dbsql.Conn, ch access.Change) error
 	apply(ctx context.Context, conn *dbsql.Conn, ch access.Change) error
 	native(ch access.Change) []string
+	// advise says what the user lacks.
+	advise(ctx context.Context, conn *dbsql.Conn) ([]collect.Advice, error)
 }
 
 // Changer returns what changes the server's accounts.

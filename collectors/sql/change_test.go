@@ -173,6 +173,9 @@ func testPostgresFaults(t *testing.T, s *server, name string, oid func(string) s
 		}
 		s.exec(t, "ALTER ROLE "+quote(name)+" LOGIN")
 	})
+	t.Run("doctor", func(t *testing.T) {
+		same(t, advice(t, clerk), []string{"changes of roles: may be changed", "ending sessions missing: GRANT pg_signal_backend TO clerk", "superusers: can only be changed by a superuser, which clerk is not: plans leave them to a person"})
+	})
 	t.Run("one right less", func(t *testing.T) {
 		boss := disable(oid("boss"))
 		for what, err := range map[string]error{"may": clerk.May(t.Context(), boss), "apply": clerk.Apply(t.Context(), boss),
@@ -299,6 +302,24 @@ func testPostgresFaults(t *testing.T, s *server, name string, oid func(string) s
 			s.exec(t, "ALTER ROLE "+quote(name)+" LOGIN")
 		}
 	})
+}
+
+// advice is what the doctor says of the user that writes.
+func advice(t testing.TB, c *Changer) []string {
+	t.Helper()
+	list, err := c.Diagnose(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []string
+	for _, a := range list {
+		text := a.What
+		if a.Missing {
+			text += " missing"
+		}
+		out = append(out, text+": "+a.Detail)
+	}
+	return out
 }
 
 // wire is a proxy that ends a connection once a statement was passed on.
@@ -463,6 +484,10 @@ func testMariaDBChanges(t *testing.T, s *server) {
 			{Change: access.Change{Action: access.ActionDisable, Object: account}, Witness: witness},
 			{Change: access.Change{Action: access.ActionRevoke, Object: account, Entitlement: "role:plain_team"}, What: "a role", Witness: witness},
 		})
+	})
+	t.Run("doctor", func(t *testing.T) {
+		same(t, advice(t, clerk), []string{"changes of accounts: may be changed", "seeing sessions: may be changed", "ending sessions: may be changed", "roles: 1 can be taken: those that clerk@localhost has WITH ADMIN OPTION"})
+		same(t, advice(t, s.changer(t, "mariadb", "small"))[0], "changes of accounts missing: GRANT CREATE USER ON *.* TO small@localhost")
 	})
 	t.Run("one right less", func(t *testing.T) {
 		small := s.changer(t, "mariadb", "small")
