@@ -10,17 +10,18 @@ import (
 
 // RecipeSummary is what there is to know of a recipe before it is used.
 type RecipeSummary struct {
-	Name      string            `json:"name"` // as lapse.yaml names it
-	App       string            `json:"app"`
-	About     string            `json:"about"`
-	Gives     []string          `json:"gives"`           // kinds of record
-	Params    map[string]string `json:"params"`          // what each is
-	Required  []string          `json:"required"`        // params that must be given
-	Auth      []string          `json:"auth"`            // ways to sign in, the usual one first
-	Rights    []string          `json:"rights"`          // that all of it needs
-	NeedsURL  bool              `json:"needs_url"`       // the source must say where the app is
-	Documents []string          `json:"documents"`       // of the vendor
-	Notes     map[string]string `json:"notes,omitempty"` // on signals
+	Name      string              `json:"name"` // as lapse.yaml names it
+	App       string              `json:"app"`
+	About     string              `json:"about"`
+	Gives     []string            `json:"gives"`           // kinds of record
+	Changes   map[string][]string `json:"changes"`         // actions that it knows, and the rights that each needs
+	Params    map[string]string   `json:"params"`          // what each is
+	Required  []string            `json:"required"`        // params that must be given
+	Auth      []string            `json:"auth"`            // ways to sign in, the usual one first
+	Rights    []string            `json:"rights"`          // that all of it needs
+	NeedsURL  bool                `json:"needs_url"`       // the source must say where the app is
+	Documents []string            `json:"documents"`       // of the vendor
+	Notes     map[string]string   `json:"notes,omitempty"` // on signals
 }
 
 // TypeSummary is what there is to know of a type of source that needs no recipe.
@@ -53,7 +54,7 @@ func Recipes() ([]RecipeSummary, error) {
 		if err != nil {
 			return nil, err
 		}
-		s := RecipeSummary{Name: name, App: r.Name, About: r.About, Gives: r.Gives(), Params: map[string]string{}, Rights: r.Rights(), NeedsURL: !r.URL.IsSet(),
+		s := RecipeSummary{Name: name, App: r.Name, About: r.About, Gives: r.Gives(), Changes: r.Actions(), Params: map[string]string{}, Rights: r.Rights(), NeedsURL: !r.URL.IsSet(),
 			Documents: r.Documents, Notes: map[string]string{}}
 		for param, p := range r.Params {
 			s.Params[param] = p.About

@@ -172,13 +172,14 @@ const (
 	maxMessage = 2 << 10
 )
 
-// kinds are the errors that a command can name, and the statuses that mean the same.
+// kinds are the errors that a command can name, and the statuses that mean the same. These are none with which a tool ends
+// that a script calls: else its failure would pass for an answer.
 var kinds = map[string]struct {
 	status int
 	err    error
 }{
-	"gone": {10, access.ErrGone}, "refused": {11, access.ErrRefused}, "cannot": {12, access.ErrCannot}, "unsure": {13, access.ErrUnsure},
-	"failed": {14, errFailed}, "unsupported": {15, errUnsupported},
+	"gone": {200, access.ErrGone}, "refused": {201, access.ErrRefused}, "cannot": {202, access.ErrCannot}, "unsure": {203, access.ErrUnsure},
+	"failed": {204, errFailed}, "unsupported": {205, errUnsupported},
 }
 
 var (

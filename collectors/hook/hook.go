@@ -25,10 +25,10 @@
 //
 //	{"error": "refused", "message": "4711 is protected"}
 //
-// or by the status: gone (10: there is no such object), refused (11: nothing was changed, and won't be), cannot (12: there is
-// no way to do it), unsure (13: it may have been done), failed (14: nothing was changed, and another attempt may help) and
-// unsupported (15: the op is not known, which is fine for may and native). Any other end of apply, and none within the time
-// limit, mean that nobody knows what was done: Lapse looks then.
+// or by the status: gone (200: there is no such object), refused (201: nothing was changed, and won't be), cannot (202: there
+// is no way to do it), unsure (203: it may have been done), failed (204: nothing was changed, and another attempt may help)
+// and unsupported (205: the op is not known, which is fine for may and native). Any other end of apply, and none within the
+// time limit, mean that nobody knows what was done: Lapse looks then.
 package hook
 
 import (

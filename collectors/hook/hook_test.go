@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -26,7 +27,7 @@ const secretText = "s3cr3t-t0ken"
 // TestMain is the command, too: this binary with the word hook.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 2 && os.Args[1] == "hook" {
-		os.Exit(command(os.Args[2:]))
+		syscall.Exit(command(os.Args[2:])) // os.Exit waits a second under the race detector
 	}
 	os.Exit(m.Run())
 }
@@ -87,23 +88,23 @@ func command(args []string) int {
 		fmt.Println(string(out))
 		return 0
 	case q.Op == "may":
-		return 15
+		return 205
 	case q.Op == "native":
 		if how == "tells" {
 			fmt.Println(`{"commands": ["erpctl lock 4711"]}`)
 			return 0
 		}
-		return 15
+		return 205
 	}
 	switch how {
 	case "status":
 		fmt.Fprintln(os.Stderr, "no with", os.Getenv("ERP_TOKEN"))
-		return 11
+		return 201
 	case "refused":
 		fmt.Fprintln(os.Stdout, `{"error": "refused", "message": "protected by `+os.Getenv("ERP_TOKEN")+`"}`)
 		return 1
 	case "failed":
-		return 14
+		return 204
 	case "crash":
 		save()
 		fmt.Fprintln(os.Stderr, strings.Repeat("x", 100_000))
@@ -132,7 +133,7 @@ func command(args []string) int {
 		time.Sleep(time.Minute)
 	case "environment":
 		fmt.Fprintln(os.Stderr, os.Environ())
-		return 11
+		return 201
 	case "lies":
 		fmt.Println("{}")
 		return 0
@@ -163,7 +164,7 @@ func start(t testing.TB, how ...string) (*Changer, func(testing.TB) string, stri
 		t.Fatal(err)
 	}
 	var c Config
-	if err := yaml.Unmarshal([]byte("actions: {disable: {undo: true, read_back: true, right: operator}, revoke: {undo: true, read_back: true}}\nenv: {ERP_TOKEN: env:ERP}\ntimeout: 20s\nconcurrency: 4"), &c); err != nil {
+	if err := yaml.Unmarshal([]byte("actions: {disable: {undo: true, read_back: true, right: operator}, revoke: {undo: true, read_back: true}}\nenv: {ERP_TOKEN: env:ERP}\ntimeout: 60s\nconcurrency: 4"), &c); err != nil {
 		t.Fatal(err)
 	}
 	c.Exec = append([]string{self, "hook", file}, how...)
@@ -229,6 +230,7 @@ func TestFaults(t *testing.T) {
 			if time.Since(began) > 15*time.Second {
 				t.Error("a child was waited for")
 			}
+			c.config.Timeout = time.Minute
 			live, err := c.Look(t.Context(), ann)
 			if err != nil {
 				t.Fatal(err)
@@ -238,6 +240,17 @@ func TestFaults(t *testing.T) {
 			}
 		})
 	}
+	t.Run("doctor", func(t *testing.T) {
+		c, _, _ := start(t)
+		advice, err := c.Diagnose(t.Context())
+		if err != nil || len(advice) != 1 || advice[0].Missing {
+			t.Errorf("%+v, %v", advice, err)
+		}
+		c.config.Exec = []string{"./nothing"}
+		if advice, err = c.Diagnose(t.Context()); err != nil || !advice[0].Missing {
+			t.Errorf("%+v, %v", advice, err)
+		}
+	})
 	t.Run("not started", func(t *testing.T) {
 		c, _, _ := start(t)
 		c.config.Exec = []string{"./nothing"}
@@ -301,4 +314,26 @@ func TestConfigFaults(t *testing.T) {
 			t.Errorf("%s\n%v, want %s", text, err, want)
 		}
 	}
+}
+
+func FuzzAnswer(f *testing.F) {
+	for _, s := range []string{`{}`, `{"live":{"account":{"id":"1","keys":[]},"grants":[],"seats":null}}`, `{"error":"gone"}`, `{"live":{"entitlement":{"id":"1"}}}`, `{} {}`, ``, `[]`, `{"live":null}`} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		a, err := parse(text)
+		if err != nil || a.Live == nil {
+			return
+		}
+		for _, o := range []access.Object{{Kind: access.HolderAccount, ID: "1"}, {Kind: access.HolderEntitlement, ID: "1"}} {
+			l, err := a.Live.access(o)
+			if err != nil {
+				continue
+			}
+			again, err := liveOf(l).access(o)
+			if err != nil || len(again.Grants) != len(l.Grants) || (again.Grants == nil) != (l.Grants == nil) || (again.Seats == nil) != (l.Seats == nil) {
+				t.Errorf("%+v is %+v when it comes back, %v", l, again, err)
+			}
+		}
+	})
 }

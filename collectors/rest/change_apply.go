@@ -40,8 +40,17 @@ func (c *Changer) apply(ctx context.Context, ch access.Change) error {
 	if err != nil {
 		return err
 	}
-	if done, known := ch.Shows(live); done && known && able[ch.Action].ReadBack {
-		return nil
+	if able[ch.Action].ReadBack {
+		if ch.Undo {
+			made := ch
+			made.Undo = false
+			if _, known := made.Shows(*ch.Before); !known {
+				return fmt.Errorf("%w: what it was before is unknown", access.ErrCannot)
+			}
+		}
+		if done, known := ch.Shows(live); done && known {
+			return nil
+		}
 	}
 	way, err := c.way(ch, live)
 	if err != nil {
@@ -111,7 +120,7 @@ func (d *doing) failed(err error) error {
 	if d.sent == 0 || errors.Is(err, access.ErrUnsure) {
 		return err
 	}
-	return fmt.Errorf("%w: %d requests of the change were carried out, then: %s", access.ErrUnsure, d.sent, err)
+	return fmt.Errorf("%w: %d requests of the change were carried out, then: %s", access.ErrUnsure, d.sent, err.Error()) // which may be that it was refused
 }
 
 // How long and how often something is asked that takes its time.

@@ -124,6 +124,24 @@ func (c *Changes) of(action access.Action) Actions {
 	return nil
 }
 
+// Actions are those that the recipe knows, with the rights that each needs.
+func (r *Recipe) Actions() map[string][]string {
+	out := map[string][]string{}
+	if r.Changes == nil {
+		return out
+	}
+	for _, action := range access.Actions() {
+		for _, a := range r.Changes.of(action) {
+			for _, right := range a.Rights {
+				if !slices.Contains(out[string(action)], right) {
+					out[string(action)] = append(out[string(action)], right)
+				}
+			}
+		}
+	}
+	return out
+}
+
 // changeVars are the variables of changes, which come after the lookups.
 var changeVars = []string{"$id", "$change", "$live", "$before"}
 

@@ -14,7 +14,7 @@ import (
 
 // seen is a change with the requests by which another client looks.
 func (c *cloud) seen(ch access.Change, headers map[string]string, requests ...string) collecttest.Changing {
-	return collecttest.Changing{Change: ch, Witness: c.ask(headers, requests...)}
+	return collecttest.Changing{Change: ch, What: ch.Entitlement + ch.SKU, Witness: c.ask(headers, requests...)}
 }
 
 func authorized(value string) map[string]string { return map[string]string{"Authorization": value} }

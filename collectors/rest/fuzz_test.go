@@ -18,6 +18,7 @@ import (
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(tiny))
 	f.Add([]byte(thirteenth))
+	f.Add([]byte(changing))
 	for _, seed := range []string{"", "{", "a: &a [*a]", "language: 1\nname: x\nauth: [{type: bearer}]\nrequests: [&a {name: a, path: /a, method: POST, body: &b [*b], each: [*a]}]", "requests: [{name: a, path: '/{', accounts: {id: .}}]", "language: 1\nname: x\nauth: [{type: bearer}]\nrequests: [{name: a, path: /a, body: {a: ['{.x}']}, method: POST, each: [{name: b, path: /b}]}]"} {
 		f.Add([]byte(seed))
 	}

@@ -126,7 +126,7 @@ func (c *Changer) activate(r *reading, ch access.Change) error {
 	}
 	attribute := cmp.Or(c.k.config.Fields["enabled"], "active")
 	if r.patches() {
-		return r.send(http.MethodPatch, "Users", ch.Object.ID, patch(operation{"replace", attribute, want}), raw)
+		return r.send(http.MethodPatch, "Users", ch.Object.ID, patch(operation{"replace", attribute, want}), nil)
 	}
 	if strings.ContainsAny(attribute, ".:") {
 		return fmt.Errorf("%w: the service has no PATCH, and %s is no attribute of its own", access.ErrCannot, attribute)
@@ -175,24 +175,26 @@ func (c *Changer) revokeMember(r *reading, ch access.Change) error {
 		return err
 	}
 	is, err := memberOf(g, ch.Object)
+	silent := c.k.config.Memberships == InUsers && len(g.Members) == 0 // groups don't tell who is in them
 	switch {
 	case err != nil:
 		return fmt.Errorf("/Groups/%s: %w", ch.Entitlement, err)
-	case (is != nil) == ch.Undo:
+	case silent && !r.patches():
+		return fmt.Errorf("%w: the service has no PATCH, and its groups don't tell their members", access.ErrCannot)
+	case !silent && (is != nil) == ch.Undo:
 		return nil
 	}
-	member, err := memberBefore(ch)
-	if err != nil {
-		return err
-	}
-	if member == nil && ch.Undo {
-		return nil // it was none
+	var member json.RawMessage
+	if ch.Undo {
+		if member, err = memberBefore(ch); err != nil || member == nil { // it was none
+			return err
+		}
 	}
 	switch {
 	case r.patches() && ch.Undo:
-		return r.send(http.MethodPatch, "Groups", ch.Entitlement, patch(operation{"add", "members", []json.RawMessage{member}}), raw)
+		return r.send(http.MethodPatch, "Groups", ch.Entitlement, patch(operation{"add", "members", []json.RawMessage{member}}), nil)
 	case r.patches():
-		err := r.send(http.MethodPatch, "Groups", ch.Entitlement, patch(operation{Op: "remove", Path: "members[value eq " + quoted(ch.Object.ID) + "]"}), raw)
+		err := r.send(http.MethodPatch, "Groups", ch.Entitlement, patch(operation{Op: "remove", Path: "members[value eq " + quoted(ch.Object.ID) + "]"}), nil)
 		if errors.Is(err, access.ErrGone) { // the group, or the member: whoever was quicker made it so
 			return r.settle(ch, err)
 		}
@@ -218,7 +220,7 @@ func (r *reading) settle(ch access.Change, refusal error) error {
 	if err == nil {
 		var is json.RawMessage
 		if is, err = memberOf(g, ch.Object); err == nil && is != nil {
-			return fmt.Errorf("%w: %s", access.ErrRefused, refusal)
+			return fmt.Errorf("%w: %s", access.ErrRefused, refusal.Error()) // which is that something is gone
 		}
 	}
 	if errors.Is(err, access.ErrGone) {
@@ -229,11 +231,8 @@ func (r *reading) settle(ch access.Change, refusal error) error {
 
 // memberBefore is what an object was as a member, without what the service makes itself; nil if it was none.
 func memberBefore(ch access.Change) (json.RawMessage, error) {
-	if ch.Before == nil || ch.Before.Grants == nil {
-		return encode(map[string]string{"value": ch.Object.ID}), nil
-	}
-	if !slices.ContainsFunc(ch.Before.Grants, func(g access.Grant) bool { return g.EntitlementID == ch.Entitlement }) {
-		return nil, nil
+	if held, err := heldBefore(ch); err != nil || !held {
+		return nil, err
 	}
 	member := map[string]string{"value": ch.Object.ID}
 	for _, raw := range ch.Before.Keep[ch.Entitlement] {
@@ -246,6 +245,30 @@ func memberBefore(ch access.Change) (json.RawMessage, error) {
 		}
 	}
 	return encode(member), nil
+}
+
+// heldBefore reports whether an object had what is given back.
+func heldBefore(ch access.Change) (bool, error) {
+	if ch.Before == nil || ch.Before.Grants == nil {
+		return false, fmt.Errorf("%w: what it had before is unknown", access.ErrCannot)
+	}
+	return slices.ContainsFunc(ch.Before.Grants, func(g access.Grant) bool { return g.EntitlementID == ch.Entitlement }), nil
+}
+
+// valueBefore are the values of a role or an entitlement that a user had, as they came.
+func valueBefore(ch access.Change, value string) ([]json.RawMessage, error) {
+	held, err := heldBefore(ch)
+	if err != nil || !held {
+		return nil, err
+	}
+	var back []json.RawMessage
+	for _, one := range ch.Before.Keep[ch.Entitlement] {
+		back = append(back, json.RawMessage(one))
+	}
+	if back == nil {
+		back = []json.RawMessage{encode(map[string]string{"value": value})}
+	}
+	return back, nil
 }
 
 // revokeValue takes a role or an entitlement from a user, or puts it back as it was.
@@ -268,15 +291,14 @@ func (c *Changer) revokeValue(r *reading, ch access.Change, attribute, value str
 		}
 	}
 	if ch.Undo {
-		var back []json.RawMessage
-		for _, one := range ch.Before.Keep[ch.Entitlement] {
-			back = append(back, json.RawMessage(one))
-		}
+		back, err := valueBefore(ch, value)
 		switch {
+		case err != nil:
+			return err
 		case len(held) > 0 || len(back) == 0:
 			return nil
 		case r.patches():
-			return r.send(http.MethodPatch, "Users", ch.Object.ID, patch(operation{"add", attribute, back}), raw)
+			return r.send(http.MethodPatch, "Users", ch.Object.ID, patch(operation{"add", attribute, back}), nil)
 		}
 		return r.send(http.MethodPut, "Users", ch.Object.ID, with(raw, attribute, append(rest, back...)), raw)
 	}
@@ -288,7 +310,7 @@ func (c *Changer) revokeValue(r *reading, ch access.Change, attribute, value str
 		for _, name := range slices.Compact(names) {
 			ops = append(ops, operation{Op: "remove", Path: attribute + "[value eq " + quoted(name) + "]"})
 		}
-		err := r.send(http.MethodPatch, "Users", ch.Object.ID, patch(ops...), raw)
+		err := r.send(http.MethodPatch, "Users", ch.Object.ID, patch(ops...), nil)
 		if !errors.Is(err, access.ErrRefused) || !isStatus(err, 400, 501) {
 			return err
 		}
@@ -303,8 +325,8 @@ func (c *Changer) revokeValue(r *reading, ch access.Change, attribute, value str
 }
 
 // send changes a resource, and says what came of it. It is sent again only if the service says that it did nothing: that
-// it was asked too often, or that the token has expired. was is the resource as it was read: where the service knows
-// versions, a resource that changed since is not overwritten.
+// it was asked too often, or that the token has expired. was is the resource as it was read, where all of it or of a list is
+// replaced: if the service knows versions, one that changed since is not overwritten.
 func (r *reading) send(method, endpoint, id string, body []byte, was json.RawMessage) error {
 	path, err := pathOf(endpoint, id)
 	if err != nil {
@@ -419,11 +441,9 @@ func (c *Changer) Native(ch access.Change) []string {
 	case ch.Action != access.ActionRevoke:
 		return nil
 	case valued && ch.Undo:
-		var back []json.RawMessage
-		if ch.Before != nil {
-			for _, one := range ch.Before.Keep[ch.Entitlement] {
-				back = append(back, json.RawMessage(one))
-			}
+		back, err := valueBefore(ch, value)
+		if err != nil || back == nil {
+			return nil
 		}
 		body = patch(operation{"add", attribute, back})
 	case valued:

@@ -152,10 +152,12 @@ func (c *Changer) filterWorks(r *reading) (bool, error) {
 		if fault != nil {
 			return nil
 		}
-		if err := g.eachMember(func(_ json.RawMessage, p plural) { id, member = group.s, p.Value.s }); err != nil || member == "" {
-			return nil
+		err := g.eachMember(func(_ json.RawMessage, p plural) { id, member = group.s, p.Value.s })
+		if err == nil && member != "" {
+			return errEnough
 		}
-		return errEnough
+		member = ""
+		return nil
 	})
 	l.ahead = 1
 	switch err := l.read(r.ctx); {

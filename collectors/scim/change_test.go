@@ -16,6 +16,7 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -89,9 +90,9 @@ func testChanges(t *testing.T, name string, s *service) {
 		witness := func(t testing.TB) string { return s.state(t, id) }
 		return []collecttest.Changing{
 			{Change: access.Change{Action: access.ActionDisable, Object: o}, Witness: witness},
-			{Change: access.Change{Action: access.ActionRevoke, Object: o, Entitlement: s.group(t, "Group 0")}, Witness: witness},
-			{Change: access.Change{Action: access.ActionRevoke, Object: o, Entitlement: "entitlement:tool"}, Witness: witness},
-			{Change: access.Change{Action: access.ActionRevoke, Object: o, Entitlement: "role:role0"}, Witness: witness},
+			{Change: access.Change{Action: access.ActionRevoke, Object: o, Entitlement: s.group(t, "Group 0")}, What: "a group", Witness: witness},
+			{Change: access.Change{Action: access.ActionRevoke, Object: o, Entitlement: "entitlement:tool"}, What: "an entitlement", Witness: witness},
+			{Change: access.Change{Action: access.ActionRevoke, Object: o, Entitlement: "role:role0"}, What: "a role", Witness: witness},
 		}
 	}
 	t.Run("changes", func(t *testing.T) {
@@ -117,6 +118,26 @@ func testChanges(t *testing.T, name string, s *service) {
 				Witness: func(t testing.TB) string { return fmt.Sprint(s.do(t, http.MethodGet, "/Groups/"+outer, "")["members"]) }}})
 		})
 	}
+	t.Run("at once", func(t *testing.T) {
+		c := build(t, s.url, writing).Changer()
+		defer c.Close()
+		var wait sync.WaitGroup
+		for i := range 6 {
+			wait.Go(func() {
+				ch := access.Change{Action: access.ActionDisable, Object: access.Object{Kind: access.HolderAccount, ID: s.users[fmt.Sprintf("user%03d@example.test", 20+i)]}}
+				if err := c.Apply(t.Context(), ch); err != nil {
+					t.Error(err)
+				}
+				live, err := c.Look(t.Context(), ch.Object)
+				if err != nil {
+					t.Error(err)
+				} else if done, known := ch.Shows(live); !done || !known {
+					t.Errorf("user %d: done %v, known %v", 20+i, done, known)
+				}
+			})
+		}
+		wait.Wait()
+	})
 	t.Run("native", func(t *testing.T) { testNative(t, name, s) })
 	t.Run("faults", func(t *testing.T) { testFaults(t, s) })
 }
@@ -356,6 +377,13 @@ func testFaults(t *testing.T, s *service) {
 		}
 		s.do(t, http.MethodDelete, "/Users/"+again, "")
 	})
+	t.Run("doctor", func(t *testing.T) {
+		advice, err := build(t, s.url, writing).Changer().Diagnose(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		same(t, advice, []collect.Advice{{What: "changes", Detail: "by PATCH"}})
+	})
 	t.Run("a wrong token", func(t *testing.T) {
 		k := build(t, s.url, writing)
 		k.opt.Secret = func(context.Context, collect.Secret) (string, error) { return "another", nil }
@@ -415,9 +443,16 @@ func TestPutKeepsAllAndMatches(t *testing.T) {
 	}))
 	defer f.Close()
 	disable := access.Change{Action: access.ActionDisable, Object: access.Object{Kind: access.HolderAccount, ID: "u1"}}
-	if err := build(t, f.URL+"/v2", writing).Changer().Apply(t.Context(), disable); err != nil {
+	k := build(t, f.URL+"/v2", writing)
+	var asked []string
+	k.opt.Secret = func(_ context.Context, s collect.Secret) (string, error) {
+		asked = append(asked, s.Reference())
+		return token, nil
+	}
+	if err := k.Changer().Apply(t.Context(), disable); err != nil {
 		t.Fatal(err)
 	}
+	same(t, asked, []string{"env:WRITE"})
 	var want map[string]any
 	if err := json.Unmarshal([]byte(user), &want); err != nil {
 		t.Fatal(err)
@@ -455,4 +490,61 @@ func TestFilterForMembersThatFindsNothing(t *testing.T) {
 	if live.Account.Enabled == nil || !*live.Account.Enabled || time.Since(live.At) < 0 {
 		t.Errorf("%+v", live)
 	}
+}
+
+// Where groups don't tell their members, the users' attribute does, and a member is taken out all the same.
+func TestGroupsThatTellNoMembers(t *testing.T) {
+	in := true
+	f := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch at := r.Method + " " + r.URL.Path; at {
+		case "GET /v2/Users/u1":
+			groups := `{"value":"g1"}`
+			if !in {
+				groups = ""
+			}
+			fmt.Fprintf(w, `{"id":"u1","userName":"ann","active":true,"groups":[%s]}`, groups)
+		case "GET /v2/Groups/g1":
+			fmt.Fprint(w, `{"id":"g1","displayName":"All"}`)
+		case "PATCH /v2/Groups/g1":
+			body, err := io.ReadAll(r.Body)
+			if err != nil {
+				t.Error(err)
+			}
+			in = strings.Contains(string(body), `"op":"add"`)
+			w.WriteHeader(http.StatusNoContent)
+		default:
+			w.WriteHeader(http.StatusNotFound)
+		}
+	}))
+	defer f.Close()
+	collecttest.Changes(t, "memberships: users", build(t, f.URL+"/v2", writing+"memberships: users\n").Changer(), []collecttest.Changing{{
+		Change:  access.Change{Action: access.ActionRevoke, Object: access.Object{Kind: access.HolderAccount, ID: "u1"}, Entitlement: "g1"},
+		Witness: func(testing.TB) string { return fmt.Sprint(in) },
+	}})
+}
+
+func FuzzPut(f *testing.F) {
+	for _, s := range []string{`{"id":"1","Active":true,"x":[1]}`, `{"active":null}`, `{}`, `{"a":"\ud800"}`, `{"roles":[{"value":"a"},"b",null,7]}`, `{"roles":"x"}`, `[]`} {
+		f.Add([]byte(s), "active", "x")
+	}
+	f.Fuzz(func(t *testing.T, raw []byte, attribute, text string) {
+		plurals(raw, "roles")
+		var m map[string]json.RawMessage
+		if json.Unmarshal(raw, &m) != nil || m == nil {
+			return
+		}
+		var again map[string]json.RawMessage
+		if err := json.Unmarshal(with(raw, attribute, text), &again); err != nil {
+			t.Fatal(err)
+		}
+		for name := range m {
+			if _, ok := again[name]; !ok {
+				t.Errorf("%q was lost", name)
+			}
+		}
+		var back string
+		if err := json.Unmarshal([]byte(quoted(text)), &back); err != nil {
+			t.Fatal(err)
+		}
+	})
 }

@@ -5,6 +5,7 @@ import (
 	dbsql "database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -36,6 +37,8 @@ type engine interface {
 	may(ctx context.Context, conn *dbsql.Conn, ch access.Change) error
 	apply(ctx context.Context, conn *dbsql.Conn, ch access.Change) error
 	native(ch access.Change) []string
+	// advise says what the user lacks.
+	advise(ctx context.Context, conn *dbsql.Conn) ([]collect.Advice, error)
 }
 
 // Changer returns what changes the server's accounts.
@@ -64,7 +67,7 @@ func (c *Changer) Abilities() (map[access.Action]access.Ability, error) {
 	case c.k.config.Write == nil:
 		return nil, fmt.Errorf("%w: there is no credential to change anything with: set write.user and write.password", access.ErrCannot)
 	case c.engine == nil:
-		return nil, fmt.Errorf("%w: only the accounts of a preset can be changed", access.ErrCannot)
+		return nil, fmt.Errorf("%w: how to change these accounts is not known here: set write.exec to a command that does", access.ErrCannot)
 	}
 	return c.engine.abilities(c.k.config.Write.Delete), nil
 }
@@ -246,6 +249,14 @@ func (f *found) Put(r access.Record) error {
 // Reject implements collect.Sink.
 func (f *found) Reject(r collect.Rejection) error { return errors.New(r.String()) }
 
+// heldBefore reports whether an object had what is given back.
+func heldBefore(ch access.Change) (bool, error) {
+	if ch.Before.Grants == nil {
+		return false, fmt.Errorf("%w: what it had before is unknown", access.ErrCannot)
+	}
+	return slices.ContainsFunc(ch.Before.Grants, func(g access.Grant) bool { return g.EntitlementID == ch.Entitlement }), nil
+}
+
 // said reports whether an error is the server's answer to a statement.
 func said(err error) bool {
 	var pg *pgconn.PgError
@@ -253,8 +264,8 @@ func said(err error) bool {
 	return errors.As(err, &pg) || errors.As(err, &my)
 }
 
-// right says of a refusal what is missing.
-func right(err error) error {
+// refusal says of an answer what is missing.
+func refusal(err error) error {
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) && pg.Code == "42501" {
 		return fmt.Errorf("%w: %w (write.user lacks the right)", access.ErrRefused, err)

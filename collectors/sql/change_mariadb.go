@@ -281,13 +281,13 @@ func (m *mariadb) statement(ctx context.Context, q queryer, ch access.Change, h 
 		return "DROP USER " + h.String(), nil
 	}
 	held, err := m.holds(ctx, q, ch)
-	switch {
-	case err != nil:
+	if err != nil || held == ch.Undo {
 		return "", err
-	case held == ch.Undo:
-		return "", nil
-	case ch.Undo && !slices.ContainsFunc(ch.Before.Grants, func(g access.Grant) bool { return g.EntitlementID == ch.Entitlement }):
-		return "", nil
+	}
+	if ch.Undo {
+		if was, err := heldBefore(ch); err != nil || !was {
+			return "", err
+		}
 	}
 	var on []string
 	if name, _, ok := database(ch.Entitlement); ok {

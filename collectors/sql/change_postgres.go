@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -34,10 +33,10 @@ func (p *postgres) abilities(drop bool) map[access.Action]access.Ability {
 	out := map[access.Action]access.Ability{
 		access.ActionDisable:       {Right: role, Undo: true, ReadBack: true},
 		access.ActionExpire:        {Right: role + " (VALID UNTIL ends sign-in by password only)", Undo: true, ReadBack: true},
-		access.ActionRevoke:        {Right: role + ", for memberships CREATEROLE or ADMIN OPTION on the role that is taken", Undo: true, ReadBack: true},
+		access.ActionRevoke:        {Right: role + ", for memberships CREATEROLE or ADMIN OPTION on the role that is taken, for rights membership in the owner of each object", Undo: true, ReadBack: true},
 		access.ActionResetPassword: {Right: role},
 		access.ActionEndSessions:   {Right: "membership in pg_signal_backend; for superusers SUPERUSER", ReadBack: true},
-		access.ActionHandover:      {Right: "membership in both roles, or SUPERUSER", ReadBack: true},
+		access.ActionHandover:      {Right: "membership in both roles, or SUPERUSER (what is in other databases stays)", ReadBack: true},
 	}
 	if drop {
 		out[access.ActionDelete] = access.Ability{Right: role, ReadBack: true}
@@ -128,6 +127,9 @@ func (p *postgres) look(ctx context.Context, tx *dbsql.Tx, o access.Object, into
 		if err := read(collect.Entitlements, "SELECT * FROM ("+presets["postgres"].Entitlements+") AS e WHERE id IN (SELECT jsonb_array_elements_text($1::text::jsonb))", string(list)); err != nil {
 			return err
 		}
+	}
+	if err := p.keepRights(ctx, tx, oid, into); err != nil {
+		return err
 	}
 	return p.lookFurther(ctx, tx, oid, into)
 }
@@ -249,7 +251,7 @@ func (p *postgres) transaction(ctx context.Context, conn *dbsql.Conn, ch access.
 	for _, text := range statements {
 		if _, err := tx.ExecContext(ctx, text); err != nil {
 			if said(err) {
-				return right(err)
+				return refusal(err)
 			}
 			return err // it ends without COMMIT
 		}
@@ -265,7 +267,7 @@ func (p *postgres) transaction(ctx context.Context, conn *dbsql.Conn, ch access.
 	case err == nil:
 		return nil
 	case said(err):
-		return right(err)
+		return refusal(err)
 	default:
 		return fmt.Errorf("%w: commit: %w", access.ErrUnsure, err)
 	}
@@ -307,12 +309,14 @@ func (p *postgres) statements(ctx context.Context, tx *dbsql.Tx, ch access.Chang
 		if _, ok := attributes[what]; !ok {
 			break
 		}
-		if ch.Undo && !slices.ContainsFunc(ch.Before.Grants, func(g access.Grant) bool { return g.EntitlementID == ch.Entitlement }) {
-			return nil, nil
+		if ch.Undo {
+			if held, err := heldBefore(ch); err != nil || !held {
+				return nil, err
+			}
 		}
 		return p.option(ctx, tx, ch.Object.ID, role, what, ch.Undo)
 	}
-	return nil, fmt.Errorf("%w: rights on objects (%s) are taken by REVOKE on each of them, by their owner", access.ErrCannot, ch.Entitlement)
+	return p.revokeRight(ctx, tx, ch, name)
 }
 
 // attributes are the columns of pg_roles for the options of a role.
@@ -384,7 +388,9 @@ func (p *postgres) membership(ctx context.Context, tx *dbsql.Tx, ch access.Chang
 		if len(rows) > 0 {
 			return nil, nil
 		}
-		rows = ch.Before.Keep[ch.Entitlement]
+		if rows, err = keptBefore(ch); err != nil {
+			return nil, err
+		}
 	}
 	var out []string
 	for _, row := range rows {
@@ -408,6 +414,16 @@ func (p *postgres) membership(ctx context.Context, tx *dbsql.Tx, ch access.Chang
 		}
 	}
 	return out, nil
+}
+
+// keptBefore is how what is given back was held.
+func keptBefore(ch access.Change) ([]string, error) {
+	kept := ch.Before.Keep[ch.Entitlement]
+	held, err := heldBefore(ch)
+	if err == nil && held && len(kept) == 0 {
+		err = fmt.Errorf("%w: how it was held before is unknown", access.ErrCannot)
+	}
+	return kept, err
 }
 
 // owner is the role that is to own things: by its id, else by its name.
@@ -444,7 +460,7 @@ func (p *postgres) endSessions(ctx context.Context, conn *dbsql.Conn, ch access.
 		case i > 0 || !said(err):
 			return fmt.Errorf("%w: after %d of %d sessions: %w", access.ErrUnsure, i, len(pids), err)
 		default:
-			return right(err)
+			return refusal(err)
 		}
 	}
 	return nil
@@ -477,6 +493,7 @@ func (p *postgres) native(ch access.Change) []string {
 		no = ""
 	}
 	var text string
+	var lines []string
 	switch ch.Action {
 	case access.ActionDisable:
 		text = one("ALTER ROLE %I " + no + "LOGIN")
@@ -510,11 +527,17 @@ func (p *postgres) native(ch access.Change) []string {
 			}
 			text = fmt.Sprintf(`SELECT format('%s %%I %s %%I%s', g.rolname, m.rolname) FROM pg_roles g, pg_roles m WHERE g.oid = %s AND m.oid = %s \gexec`, verb, word, admin, of, oid)
 		default:
-			return nil
+			lines = nativeRight(ch, oid)
 		}
 	default:
 		return nil
 	}
+	if text != "" {
+		lines = []string{text}
+	}
 	a := p.k.address
-	return []string{fmt.Sprintf("printf '%%s\\n' %s | psql -X -v ON_ERROR_STOP=1 -h %s -p %d -U %s -d %s", shell(text), shell(a.host), a.port, shell(p.k.config.User), shell(a.database))}
+	for i, text := range lines {
+		lines[i] = fmt.Sprintf("printf '%%s\\n' %s | psql -X -v ON_ERROR_STOP=1 -h %s -p %d -U %s -d %s", shell(text), shell(a.host), a.port, shell(p.k.config.User), shell(a.database))
+	}
+	return lines
 }

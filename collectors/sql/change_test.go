@@ -45,7 +45,8 @@ func testPostgresChanges(t *testing.T, s *server) {
 	q := quote(hostile)
 	s.exec(t, "CREATE ROLE "+q+" LOGIN CREATEDB PASSWORD 'x' VALID UNTIL '2031-02-03 04:05:06.789+02'", "CREATE ROLE "+quote("team "+hostile), "CREATE ROLE outer_team", "CREATE ROLE heir LOGIN",
 		"GRANT "+quote("team "+hostile)+" TO "+q+" WITH ADMIN OPTION", "GRANT outer_team TO "+quote("team "+hostile),
-		"CREATE ROLE doomed LOGIN", "GRANT pg_read_all_data TO "+q, "GRANT CREATE ON SCHEMA public TO "+q,
+		"CREATE ROLE doomed LOGIN", "GRANT pg_read_all_data TO "+q, "GRANT CREATE ON SCHEMA public TO "+q+" WITH GRANT OPTION",
+		"CREATE SCHEMA \"o:dd\"", `CREATE TABLE "o:dd"."t-1" ()`, `CREATE TABLE "o:dd"."t-2" ()`, `CREATE TABLE "o:dd"."t-3" ()`, `GRANT SELECT ON "o:dd"."t-1", "o:dd"."t-2" TO `+q, `GRANT INSERT ON ALL TABLES IN SCHEMA "o:dd" TO `+q,
 		"CREATE ROLE clerk LOGIN CREATEROLE PASSWORD '"+strings.ReplaceAll(s.password, "'", "''")+"'", "CREATE ROLE boss LOGIN SUPERUSER")
 	oid := func(name string) string { return s.one(t, "SELECT oid::text FROM pg_roles WHERE rolname = $1", name) }
 	id, team, outer := oid(hostile), "role:"+oid("team "+hostile), "role:"+oid("outer_team")
@@ -53,6 +54,7 @@ func testPostgresChanges(t *testing.T, s *server) {
 	witness := func(t testing.TB) string {
 		return strings.Join(s.psql(t, `SELECT rolcanlogin, rolcreatedb, coalesce(rolvaliduntil, 'infinity'), rolpassword,
 			(SELECT string_agg(roleid || '/' || admin_option || '/' || grantor, ',' ORDER BY roleid) FROM pg_auth_members WHERE member = a.oid),
+			(SELECT string_agg(relname || ':' || a::text, ',' ORDER BY relname) FROM pg_class, unnest(relacl) a WHERE relname LIKE 't-_'), (SELECT nspacl::text FROM pg_namespace WHERE nspname = 'public'),
 			(SELECT count(*) FROM pg_stat_activity WHERE usesysid = a.oid), (SELECT count(*) FROM pg_class WHERE relowner = a.oid)
 			FROM pg_authid a WHERE a.oid = `+id), "\n")
 	}
@@ -63,11 +65,13 @@ func testPostgresChanges(t *testing.T, s *server) {
 	collecttest.Changes(t, "postgres", c, []collecttest.Changing{
 		{Change: access.Change{Action: access.ActionDisable, Object: account}, Witness: witness},
 		{Change: access.Change{Action: access.ActionExpire, Object: account, Until: &until}, Witness: witness},
-		{Change: access.Change{Action: access.ActionRevoke, Object: account, Entitlement: team}, Witness: witness},
-		{Change: access.Change{Action: access.ActionRevoke, Object: account, Entitlement: "attribute:CREATEDB"}, Witness: witness},
+		{Change: access.Change{Action: access.ActionRevoke, Object: account, Entitlement: team}, What: "a role", Witness: witness},
+		{Change: access.Change{Action: access.ActionRevoke, Object: account, Entitlement: "attribute:CREATEDB"}, What: "an attribute", Witness: witness},
 		{Change: access.Change{Action: access.ActionRevoke, Object: access.Object{Kind: access.HolderEntitlement, ID: team}, Entitlement: outer}, Witness: func(t testing.TB) string {
 			return fmt.Sprint(s.psql(t, "SELECT member, roleid, admin_option, grantor FROM pg_auth_members WHERE member = "+strings.TrimPrefix(team, "role:")))
 		}},
+		{Change: access.Change{Action: access.ActionRevoke, Object: account, Entitlement: "schema:public:CREATE"}, What: "a right on a schema", Witness: witness},
+		{Change: access.Change{Action: access.ActionRevoke, Object: account, Entitlement: "tables:o:dd:SELECT"}, What: "a right on tables", Witness: witness},
 		{Change: access.Change{Action: access.ActionResetPassword, Object: account}, Witness: witness},
 		{Change: access.Change{Action: access.ActionHandover, Object: account, To: oid("heir")}, Witness: witness},
 		{Change: access.Change{Action: access.ActionDelete, Object: access.Object{Kind: access.HolderAccount, ID: doomed}}, Witness: func(t testing.TB) string {
@@ -126,6 +130,7 @@ func testPostgresChanges(t *testing.T, s *server) {
 		for _, ch := range []access.Change{
 			{Action: access.ActionDisable, Object: account}, {Action: access.ActionExpire, Object: account, Until: &until},
 			{Action: access.ActionRevoke, Object: account, Entitlement: team}, {Action: access.ActionRevoke, Object: account, Entitlement: "attribute:CREATEDB"},
+			{Action: access.ActionRevoke, Object: account, Entitlement: "schema:public:CREATE"}, {Action: access.ActionRevoke, Object: account, Entitlement: "tables:o:dd:SELECT"},
 		} {
 			was := witness(t)
 			before, err := c.Look(t.Context(), account)
@@ -168,6 +173,9 @@ func testPostgresFaults(t *testing.T, s *server, name string, oid func(string) s
 		}
 		s.exec(t, "ALTER ROLE "+quote(name)+" LOGIN")
 	})
+	t.Run("doctor", func(t *testing.T) {
+		same(t, advice(t, clerk), []string{"changes of roles: may be changed", "ending sessions missing: GRANT pg_signal_backend TO clerk", "superusers: can only be changed by a superuser, which clerk is not: plans leave them to a person"})
+	})
 	t.Run("one right less", func(t *testing.T) {
 		boss := disable(oid("boss"))
 		for what, err := range map[string]error{"may": clerk.May(t.Context(), boss), "apply": clerk.Apply(t.Context(), boss),
@@ -199,11 +207,52 @@ func testPostgresFaults(t *testing.T, s *server, name string, oid func(string) s
 			t.Error("the one who was made again was changed")
 		}
 	})
+	t.Run("what was before is unknown", func(t *testing.T) {
+		o := access.Object{Kind: access.HolderAccount, ID: oid(name)}
+		for _, entitlement := range []string{"attribute:BYPASSRLS", "role:" + oid("outer_team"), "tables:o:dd:UPDATE"} {
+			ch := access.Change{Action: access.ActionRevoke, Object: o, Entitlement: entitlement, Undo: true, Before: &access.Live{}}
+			if err := s.changer(t, "postgres", s.user).Apply(t.Context(), ch); !errors.Is(err, access.ErrCannot) {
+				t.Errorf("%s: %v", entitlement, err)
+			}
+		}
+	})
 	t.Run("what it owns can't be dropped", func(t *testing.T) {
 		s.exec(t, "CREATE ROLE keeper LOGIN", "CREATE TABLE kept ()", "ALTER TABLE kept OWNER TO keeper")
 		err := s.changer(t, "postgres", s.user).Apply(t.Context(), access.Change{Action: access.ActionDelete, Object: access.Object{ID: oid("keeper")}})
 		if !errors.Is(err, access.ErrRefused) {
 			t.Errorf("%v", err)
+		}
+	})
+	t.Run("out of time", func(t *testing.T) {
+		tx, err := s.db.BeginTx(t.Context(), nil) // that holds the role
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer tx.Rollback()
+		if _, err := tx.ExecContext(t.Context(), "ALTER ROLE "+quote(name)+" CONNECTION LIMIT 5"); err != nil {
+			t.Fatal(err)
+		}
+		c := s.changer(t, "postgres", s.user)
+		if _, err := c.Look(t.Context(), disable(oid(name)).Object); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		err = c.Apply(ctx, disable(oid(name)))
+		for _, kind := range []error{access.ErrUnsure, access.ErrGone, access.ErrCannot} {
+			if err == nil || errors.Is(err, kind) {
+				t.Errorf("%v is %v: it ended before COMMIT", err, kind)
+			}
+		}
+		if err := tx.Rollback(); err != nil {
+			t.Fatal(err)
+		}
+		live, err := c.Look(t.Context(), disable(oid(name)).Object)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if done, known := disable(oid(name)).Shows(live); done || !known {
+			t.Error("it was done")
 		}
 	})
 	t.Run("connection lost", func(t *testing.T) {
@@ -253,6 +302,24 @@ func testPostgresFaults(t *testing.T, s *server, name string, oid func(string) s
 			s.exec(t, "ALTER ROLE "+quote(name)+" LOGIN")
 		}
 	})
+}
+
+// advice is what the doctor says of the user that writes.
+func advice(t testing.TB, c *Changer) []string {
+	t.Helper()
+	list, err := c.Diagnose(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []string
+	for _, a := range list {
+		text := a.What
+		if a.Missing {
+			text += " missing"
+		}
+		out = append(out, text+": "+a.Detail)
+	}
+	return out
 }
 
 // wire is a proxy that ends a connection once a statement was passed on.
@@ -388,10 +455,10 @@ func testMariaDBChanges(t *testing.T, s *server) {
 	}
 	collecttest.Changes(t, "mariadb", c, []collecttest.Changing{
 		{Change: access.Change{Action: access.ActionDisable, Object: account}, Witness: witness},
-		{Change: access.Change{Action: access.ActionRevoke, Object: account, Entitlement: "role:te`am"}, Witness: witness},
-		{Change: access.Change{Action: access.ActionRevoke, Object: account, Entitlement: "role:plain_team"}, Witness: witness},
-		{Change: access.Change{Action: access.ActionRevoke, Object: account, Entitlement: "global:FILE"}, Witness: witness},
-		{Change: access.Change{Action: access.ActionRevoke, Object: account, Entitlement: "database:o_d:INSERT"}, Witness: witness},
+		{Change: access.Change{Action: access.ActionRevoke, Object: account, Entitlement: "role:te`am"}, What: "a role with ADMIN OPTION", Witness: witness},
+		{Change: access.Change{Action: access.ActionRevoke, Object: account, Entitlement: "role:plain_team"}, What: "a role", Witness: witness},
+		{Change: access.Change{Action: access.ActionRevoke, Object: account, Entitlement: "global:FILE"}, What: "a right on all databases", Witness: witness},
+		{Change: access.Change{Action: access.ActionRevoke, Object: account, Entitlement: "database:o_d:INSERT"}, What: "a right on a database", Witness: witness},
 		{Change: access.Change{Action: access.ActionRevoke, Object: access.Object{Kind: access.HolderEntitlement, ID: "role:te`am"}, Entitlement: "role:over_team"}, Witness: ask("SHOW GRANTS FOR `te``am`")},
 		{Change: access.Change{Action: access.ActionResetPassword, Object: account}, Witness: witness},
 		{Change: access.Change{Action: access.ActionDelete, Object: access.Object{Kind: access.HolderAccount, ID: "doomed@localhost"}}, Witness: ask("SELECT count(*) FROM mysql.global_priv WHERE User = 'doomed'")},
@@ -415,8 +482,12 @@ func testMariaDBChanges(t *testing.T, s *server) {
 		collecttest.Changes(t, "mariadb with least rights", clerk, []collecttest.Changing{
 			{Change: access.Change{Action: access.ActionEndSessions, Object: access.Object{Kind: access.HolderAccount, ID: "sitting@localhost"}}, Witness: ask("SELECT count(*) FROM information_schema.processlist WHERE user = 'sitting'")},
 			{Change: access.Change{Action: access.ActionDisable, Object: account}, Witness: witness},
-			{Change: access.Change{Action: access.ActionRevoke, Object: account, Entitlement: "role:plain_team"}, Witness: witness},
+			{Change: access.Change{Action: access.ActionRevoke, Object: account, Entitlement: "role:plain_team"}, What: "a role", Witness: witness},
 		})
+	})
+	t.Run("doctor", func(t *testing.T) {
+		same(t, advice(t, clerk), []string{"changes of accounts: may be changed", "seeing sessions: may be changed", "ending sessions: may be changed", "roles: 1 can be taken: those that clerk@localhost has WITH ADMIN OPTION"})
+		same(t, advice(t, s.changer(t, "mariadb", "small"))[0], "changes of accounts missing: GRANT CREATE USER ON *.* TO small@localhost")
 	})
 	t.Run("one right less", func(t *testing.T) {
 		small := s.changer(t, "mariadb", "small")
@@ -465,6 +536,36 @@ func testMariaDBChanges(t *testing.T, s *server) {
 					t.Errorf("%s, undo %v:\n%s\n%s", ch.Action, step.Undo, was, now)
 				}
 			}
+		}
+	})
+	t.Run("out of time", func(t *testing.T) {
+		conn, err := s.db.Conn(t.Context()) // that holds the lock
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if _, err := conn.ExecContext(t.Context(), "FLUSH TABLES WITH READ LOCK"); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		defer cancel()
+		if err := c.Apply(ctx, access.Change{Action: access.ActionDisable, Object: account}); !errors.Is(err, access.ErrUnsure) || errors.Is(err, access.ErrRefused) {
+			t.Errorf("apply: %v", err)
+		}
+		for _, id := range s.client(t, "SELECT id FROM information_schema.processlist WHERE info LIKE 'ALTER USER%'") {
+			if id != "" {
+				s.client(t, "KILL HARD "+id)
+			}
+		}
+		if _, err := conn.ExecContext(t.Context(), "UNLOCK TABLES"); err != nil {
+			t.Fatal(err)
+		}
+		live, err := c.Look(t.Context(), account)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if done, known := (access.Change{Action: access.ActionDisable, Object: account}).Shows(live); done || !known {
+			t.Errorf("shows done %v, known %v", done, known)
 		}
 	})
 	t.Run("connection lost", func(t *testing.T) {

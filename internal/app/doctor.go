@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -78,6 +79,33 @@ func (a *App) Doctor(ctx context.Context, uids []string) []Check {
 		for _, a := range advice {
 			out = append(out, Check{"source " + s.UID + ": " + a.What, !a.Missing, a.Detail})
 		}
+	}
+	for _, s := range sources {
+		out = append(out, a.checkWrite(ctx, s.UID)...)
+	}
+	return out
+}
+
+// checkWrite says what is missing to change a source, if that is wanted.
+func (a *App) checkWrite(ctx context.Context, uid string) []Check {
+	c, err := a.Changer(uid)
+	if err == nil {
+		_, err = c.Abilities()
+	}
+	d, ok := c.(collect.Doctor)
+	if errors.Is(err, access.ErrCannot) || err == nil && !ok {
+		return nil // it is only read
+	}
+	var advice []collect.Advice
+	if err == nil {
+		advice, err = d.Diagnose(ctx)
+	}
+	var out []Check
+	for _, one := range advice {
+		out = append(out, Check{"source " + uid + ", changes: " + one.What, !one.Missing, one.Detail})
+	}
+	if err != nil {
+		out = append(out, Check{"source " + uid + ", changes", false, err.Error()})
 	}
 	return out
 }

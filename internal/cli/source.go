@@ -29,7 +29,7 @@ func newSource(g *global) *cobra.Command {
 func newSourceList(g *global) *cobra.Command {
 	return &cobra.Command{
 		Use:   "list",
-		Short: "List what can be read: the types of source, and the recipes that are shipped for apps with a REST API",
+		Short: "List what can be read and changed: the types of source, and the recipes that are shipped for apps with a REST API",
 		RunE: func(*cobra.Command, []string) error {
 			a, err := g.openOrDefault()
 			if err != nil {
@@ -40,16 +40,16 @@ func newSourceList(g *global) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			l := list{columns: []string{"source", "app", "gives", "auth", "must be told"}}
+			l := list{columns: []string{"source", "app", "gives", "changes", "auth", "must be told"}}
 			for _, t := range app.SourceTypes() {
-				l.add(t, t.Name, t.About, strings.Join(t.Gives, " "), strings.Join(t.Auth, " "), strings.Join(t.Required, " "))
+				l.add(t, t.Name, t.About, strings.Join(t.Gives, " "), "", strings.Join(t.Auth, " "), strings.Join(t.Required, " "))
 			}
 			for _, r := range recipes {
 				needs := r.Required
 				if r.NeedsURL {
 					needs = append([]string{"url"}, needs...)
 				}
-				l.add(r, r.Name, r.App, strings.Join(r.Gives, " "), strings.Join(r.Auth, " "), strings.Join(needs, " "))
+				l.add(r, r.Name, r.App, strings.Join(r.Gives, " "), strings.Join(slices.Sorted(maps.Keys(r.Changes)), " "), strings.Join(r.Auth, " "), strings.Join(needs, " "))
 			}
 			return l.print(g.sys.Stdout, g.format, "No recipe is shipped.")
 		},

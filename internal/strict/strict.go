@@ -146,7 +146,12 @@ func (d *decoder) check(n *yaml.Node, t reflect.Type, path string) {
 			return
 		}
 		for i, item := range n.Content {
-			d.check(item, t.Elem(), fmt.Sprintf("%s[%d]", path, i))
+			at := fmt.Sprintf("%s[%d]", path, i)
+			if item.Tag == "!!null" && t.Elem().Kind() == reflect.Pointer { // it would be nil, which nobody expects
+				d.fail(item, at, "is empty")
+				continue
+			}
+			d.check(item, t.Elem(), at)
 		}
 	case reflect.Interface:
 	default:

@@ -14,6 +14,8 @@ import (
 // Changing is one change to be made, undone, and looked at by others than the changer.
 type Changing struct {
 	access.Change
+	// What tells it apart in the matrix, where the action doesn't: a group, by PUT.
+	What string
 	// Witness reads, by another client than the changer's, what the change is about. It must differ before and after the
 	// change, and be the same again after undoing.
 	Witness func(t testing.TB) string
@@ -34,6 +36,9 @@ func Changes(t *testing.T, system string, c collect.Changer, changes []Changing)
 		name := string(ch.Action)
 		if ch.Object.Kind == access.HolderEntitlement {
 			name += " of " + string(ch.Object.Kind)
+		}
+		if ch.What != "" {
+			name += ": " + ch.What
 		}
 		var row [4]string
 		t.Run(name, func(t *testing.T) {
