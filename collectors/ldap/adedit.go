@@ -374,7 +374,7 @@ func (a adEditor) handover(ctx context.Context, s *session, v *view, c access.Ch
 		if id != c.To {
 			return heirs
 		}
-		return manager
+		return without(manager, heirs)
 	}
 	var steps []step
 	add := func(owned *view, attribute string, old, new []string) error {

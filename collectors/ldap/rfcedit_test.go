@@ -1,12 +1,11 @@
 package ldap
 
 import (
-	"context"
-	"crypto/tls"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -14,7 +13,6 @@ import (
 
 	"github.com/lapse-audit/lapse/collectors/ldap/ldaptest"
 	"github.com/lapse-audit/lapse/internal/access"
-	"github.com/lapse-audit/lapse/internal/collect"
 	"github.com/lapse-audit/lapse/internal/collect/collecttest"
 )
 
@@ -40,6 +38,8 @@ manager: uid=ada,ou=people,dc=office,dc=example
 loginShell: /bin/bash
 shadowExpire: 30000
 userPassword: hunter3hunter3
+memberOf: cn=sales,ou=groups,dc=office,dc=example
+memberOf: cn=lonely,ou=groups,dc=office,dc=example
 entryUUID: 00000000-0000-4000-8000-0000000000b1
 
 dn: uid=report,ou=people,dc=office,dc=example
@@ -130,6 +130,13 @@ func (s *shopServer) whole(t testing.TB) string {
 	return s.search(t, s.suffix, "sub", "(objectClass=*)", "*", "pwdAccountLockedTime", "pwdEndTime", "entryUUID", "memberOf")
 }
 
+// linked are overlays that change entries along with those that we change: memberOf of members, member of groups.
+func linked() slapdConfig {
+	c := overlays
+	c.database = strings.Replace(c.database, "overlay memberof", "overlay memberof\nmemberof-refint TRUE", 1)
+	return c
+}
+
 func officeChanges(s *shopServer) []collecttest.Changing {
 	midnight := time.Date(2026, 11, 30, 0, 0, 0, 0, time.UTC)
 	evening := midnight.Add(17 * time.Hour)
@@ -157,13 +164,76 @@ func officeChanges(s *shopServer) []collecttest.Changing {
 }
 
 func TestChangesOfOpenLDAP(t *testing.T) {
-	s := startShop(t, shop, overlays)
+	s := startShop(t, shop, linked())
 	collecttest.Changes(t, "OpenLDAP", changer(t, s.writing()), officeChanges(s))
 }
 
-var (
-	_ context.Context
-	_ tls.Config
-	_ = os.Args
-	_ collect.Collector
-)
+// native runs commands as a person would paste them, but for being asked for the password.
+func (s *shopServer) native(t testing.TB, commands []string) {
+	t.Helper()
+	for _, c := range commands {
+		if strings.Contains(c, password) {
+			t.Fatalf("the command holds the password: %s", c)
+		}
+		cmd := exec.Command("sh", "-c", strings.ReplaceAll(c, " -W", " -w '"+password+"'"))
+		cmd.Env = append(os.Environ(), "LDAPTLS_CACERT="+s.ca)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("%s: %v\n%s", c, err, out)
+		}
+	}
+}
+
+// differs are the lines that one text has and the other has not.
+func differs(a, b string) string {
+	x, y := strings.Split(a, "\n"), strings.Split(b, "\n")
+	var out []string
+	for _, l := range x {
+		if i := slices.Index(y, l); i >= 0 {
+			y = slices.Delete(y, i, i+1)
+		} else {
+			out = append(out, "- "+l)
+		}
+	}
+	for _, l := range y {
+		out = append(out, "+ "+l)
+	}
+	return strings.Join(out, "\n")
+}
+
+// The commands do what the changer does, but for the note, and put it back.
+func TestNativeOfOpenLDAP(t *testing.T) {
+	s := startShop(t, shop, linked())
+	w := changer(t, s.writing())
+	notes := regexp.MustCompile(`(?m)^description: .*Lapse.*\n`)
+	for _, ch := range officeChanges(s) {
+		was := s.whole(t)
+		before, err := w.Look(t.Context(), ch.Object)
+		if err != nil {
+			t.Fatal(err)
+		}
+		undo := ch.Change
+		undo.Undo, undo.Before = true, &before
+		there, back := w.Native(ch.Change), w.Native(undo)
+		s.native(t, there)
+		byHand := s.whole(t)
+		if ch.Action == access.ActionResetPassword { // which can't be compared: it is made up
+			if byHand == was {
+				t.Errorf("%s: %q have changed nothing", ch.Action, there)
+			}
+			continue
+		}
+		s.native(t, back)
+		if now := s.whole(t); now != was {
+			t.Errorf("%s: %q and %q change %s", ch.Action, there, back, differs(was, now))
+		}
+		if err := w.Apply(t.Context(), ch.Change); err != nil {
+			t.Fatal(err)
+		}
+		if applied := notes.ReplaceAllString(s.whole(t), ""); byHand != applied || applied == was {
+			t.Errorf("%s: what applying does, %q does otherwise: %s", ch.Action, there, differs(applied, byHand))
+		}
+		if err := w.Apply(t.Context(), undo); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
