@@ -89,6 +89,62 @@ func replace(t testing.TB, c *ldap.Conn, dn, attribute string, values ...string)
 	}
 }
 
+// What is changed has its effect: whoever is disabled, expired or without their password can't sign in, and can again once
+// it is undone.
+func TestChangedCantSignIn(t *testing.T) {
+	d := changingDC(t)
+	c := d.admin(t)
+	const dn = "CN=Leaver," + staff
+	d.temporary(t, c, dn, "leaver")
+	var quoted []byte
+	for _, b := range []byte(`"` + password + `"`) {
+		quoted = append(quoted, b, 0)
+	}
+	replace(t, c, dn, "unicodePwd", string(quoted))
+	replace(t, c, dn, "userAccountControl", "512")
+	signsIn := func() bool {
+		s, err := collector(t, func() Config { c := d.config(); c.Bind.DN = "leaver@corp.example"; return c }()).connect(t.Context())
+		var refused *refusal
+		if err != nil && !errors.As(err, &refused) {
+			t.Fatal(err)
+		}
+		if err == nil {
+			s.close()
+		}
+		return err == nil
+	}
+	if !signsIn() {
+		t.Fatal("can't sign in from the start")
+	}
+	w := changer(t, d.writing(adminDN))
+	object, past := account(d.guid(t, dn)), time.Now().Add(-time.Hour)
+	before, err := w.Look(t.Context(), object)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, ch := range []access.Change{
+		{Action: access.ActionDisable, Note: note}, {Action: access.ActionExpire, Until: &past}, {Action: access.ActionResetPassword},
+	} {
+		ch.Object = object
+		if err := w.Apply(t.Context(), ch); err != nil {
+			t.Fatal(err)
+		}
+		if signsIn() {
+			t.Errorf("after %s they sign in", ch.Action)
+		}
+		if ch.Action == access.ActionResetPassword {
+			continue
+		}
+		ch.Undo, ch.Before = true, &before
+		if err := w.Apply(t.Context(), ch); err != nil {
+			t.Fatal(err)
+		}
+		if !signsIn() {
+			t.Errorf("after undoing %s they can't sign in", ch.Action)
+		}
+	}
+}
+
 // Another account with the name of one that is gone is not it: not when it is looked at, and not between that and the change.
 func TestRecreated(t *testing.T) {
 	d := changingDC(t)

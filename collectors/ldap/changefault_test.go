@@ -60,6 +60,9 @@ func TestFaultsOfChanges(t *testing.T) {
 				if c.want == nil && err != nil || c.want != nil && !errors.Is(err, c.want) {
 					t.Errorf("%s: error %v, want %v", ch.Action, err, c.want)
 				}
+				if c.fault == denied && !strings.Contains(err.Error(), "needs the right to ") {
+					t.Errorf("%s: no right is named: %v", ch.Action, err)
+				}
 				// Several requests: the first one is done, the others are not, or all but the first.
 				several := ch.Action == access.ActionHandover || ch.Action == access.ActionRevoke && strings.Contains(was, "primaryGroupID")
 				after, err := w.Look(t.Context(), ch.Object)

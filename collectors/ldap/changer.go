@@ -378,6 +378,9 @@ func (c *Changer) outcome(ctx context.Context, s *session, ch access.Change, st 
 			return fmt.Errorf("%w (%w)", missing, err)
 		}
 		right := c.editor().abilities()[ch.Action].Right
+		if a := st.attributes(); len(a) > 0 && !st.secret {
+			right = "write " + strings.Join(a, ", ")
+		}
 		return fmt.Errorf("%s: %w: the writing credential needs the right to %s (%w)", st.dn, access.ErrRefused, right, err)
 	}
 	return fmt.Errorf("%s: %w: %w", st.dn, access.ErrRefused, explainChange(err))

@@ -38,7 +38,7 @@ func (a adEditor) native(c access.Change) []string {
 		}
 		return one("Set-ADAccountExpiration -Identity %s -DateTime %s", object, powerShell(until.UTC().Format(time.RFC3339)))
 	case access.ActionResetPassword:
-		return one("Set-ADAccountPassword -Identity %s -Reset -NewPassword (ConvertTo-SecureString -AsPlainText -Force ('A' + [guid]::NewGuid() + [guid]::NewGuid()))", object)
+		return one("1..2 | ForEach-Object { Set-ADAccountPassword -Identity %s -Reset -NewPassword (ConvertTo-SecureString -AsPlainText -Force ('A' + [guid]::NewGuid() + [guid]::NewGuid())) }", object)
 	case access.ActionRevoke:
 		return a.nativeRevoke(c, object)
 	case access.ActionClearManager:

@@ -77,7 +77,7 @@ func TestNativeOfActiveDirectory(t *testing.T) {
 		}
 	}
 	reset := w.Native(access.Change{Action: access.ActionResetPassword, Object: account(eve)})
-	if len(reset) != 1 || !strings.Contains(reset[0], "-Reset -NewPassword (ConvertTo-SecureString") {
+	if len(reset) != 1 || !strings.HasPrefix(reset[0], "1..2 | ForEach-Object { Set-ADAccountPassword -Identity '"+eve+"' -Reset -NewPassword (ConvertTo-SecureString") {
 		t.Errorf("reset password: %q", reset)
 	}
 }
