@@ -315,7 +315,7 @@ func (c *Changer) apply(ctx context.Context, s *session, ch access.Change) error
 		if done == 0 || errors.Is(err, access.ErrUnsure) {
 			return err
 		}
-		return fmt.Errorf("%w, as %d of its steps are done and the next is not: %s", access.ErrUnsure, done, err)
+		return fmt.Errorf("%w, as %d of its steps are done and the next is not: %s", access.ErrUnsure, done, err.Error()) // which is no refusal of the whole
 	}
 	var refused step
 	var why error

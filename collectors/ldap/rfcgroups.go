@@ -17,7 +17,7 @@ func namedBy(group, v *view) map[string][]string {
 	out := map[string][]string{}
 	for _, attribute := range membership {
 		for _, value := range group.texts(attribute) {
-			same := false
+			var same bool
 			switch attribute {
 			case "memberuid":
 				same = slices.ContainsFunc(v.texts("uid"), func(uid string) bool { return foldValue(uid) == foldValue(value) })
