@@ -46,6 +46,7 @@ var changing = sync.OnceValues(func() (*dc, error) {
 	user("CN=Report Two,"+staff, "report2", "manager: "+hostile)
 	user(admin2, "admin2", "adminCount: 1")
 	user(admin3, "admin3")
+	user("CN=Zeroth Admin,"+staff, "admin0", "adminCount: 1")
 	user("CN=Writer,"+domain, "writer")
 	f.Add("CN=PC1,"+staff, "objectClass: computer", "sAMAccountName: PC1$", "userAccountControl: 4096", "managedBy: "+hostile)
 	group := func(cn string, typ int, lines ...string) {
@@ -290,6 +291,46 @@ func TestDelegate(t *testing.T) {
 		t.Fatal(err)
 	}
 	collecttest.Changes(t, "Active Directory, by the delegate", changer(t, d.writing(delegate)), corpChanges(t, d))
+}
+
+// The doctor says what the delegate can do, prints commands for nothing that it has, and finds a delegate that can do nothing.
+func TestDoctorOnWriting(t *testing.T) {
+	d := changingDC(t)
+	if err := delegated(); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		who   string
+		can   string
+		fault bool
+	}{{delegate, "can", false}, {"heir@corp.example", "can't", true}} {
+		advice, err := collector(t, d.writing(c.who)).Diagnose(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		fault := false
+		said := map[string]string{}
+		for _, a := range advice {
+			said[a.What] += a.Detail + "\n"
+			fault = fault || a.What == "changes" && a.Missing
+		}
+		if fault != c.fault {
+			t.Errorf("%s: fault %v: %s", c.who, fault, said["changes"])
+		}
+		for _, r := range adRights("info") {
+			command, printed := said["to "+r.what]
+			switch {
+			case r.attribute == "" || r.attribute == "name":
+				if !strings.Contains(said["changes"], "can "+r.what+" is only seen when it does") || !printed {
+					t.Errorf("%s: %s: %s", c.who, r.what, said["changes"])
+				}
+			case !strings.Contains(said["changes"], c.can+" "+r.what+", such as "):
+				t.Errorf("%s: nothing is said of whether it %s %s: %s", c.who, c.can, r.what, said["changes"])
+			case printed == (c.who == delegate):
+				t.Errorf("%s: %s: commands %q", c.who, r.what, command)
+			}
+		}
+	}
 }
 
 // named is what a refusal says of a missing right.

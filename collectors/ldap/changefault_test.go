@@ -45,7 +45,7 @@ func TestFaultsOfChanges(t *testing.T) {
 			}
 			w := changer(t, config)
 			for _, ch := range changes {
-				if ch.Action == access.ActionResetPassword || c.only != "" && ch.Action != c.only {
+				if c.only != "" && ch.Action != c.only {
 					continue
 				}
 				was := ch.Witness(t)
@@ -62,6 +62,9 @@ func TestFaultsOfChanges(t *testing.T) {
 				}
 				if c.fault == denied && !strings.Contains(err.Error(), "needs the right to ") {
 					t.Errorf("%s: no right is named: %v", ch.Action, err)
+				}
+				if ch.Action == access.ActionResetPassword { // nothing shows it, and nothing undoes it
+					continue
 				}
 				// Several requests: the first one is done, the others are not, or all but the first.
 				several := ch.Action == access.ActionHandover || ch.Action == access.ActionRevoke && strings.Contains(was, "primaryGroupID")
