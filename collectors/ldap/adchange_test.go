@@ -48,6 +48,14 @@ func TestProtectedAccount(t *testing.T) {
 			t.Errorf("it is\n%s\nand was\n%s", now, was)
 		}
 	}
+	// The same goes for a group that gives such rights: taking members from it is no matter for a delegate.
+	revoke := access.Change{Action: access.ActionRevoke, Object: account(d.fixed(t, admin3)), Entitlement: d.fixed(t, "CN=Operators,"+staff)}
+	if err := admin.May(t.Context(), revoke); err != nil {
+		t.Error(err)
+	}
+	if err := writer.May(t.Context(), revoke); !errors.Is(err, access.ErrRefused) || !strings.Contains(err.Error(), "CN=Domain Admins,CN=Users,") {
+		t.Errorf("the delegate may revoke it: %v", err)
+	}
 	// That is not true of somebody who is in no such group.
 	if err := writer.May(t.Context(), access.Change{Action: access.ActionDisable, Object: account(d.fixed(t, "CN=Boss,"+staff))}); err != nil {
 		t.Error(err)
