@@ -31,7 +31,7 @@ func TestProtectedAccount(t *testing.T) {
 		for _, c := range []access.Change{
 			{Action: access.ActionDisable}, {Action: access.ActionResetPassword}, {Action: access.ActionExpire, Until: &until}, {Action: access.ActionMove, To: leavers},
 		} {
-			c.Object = account(d.guid(t, dn))
+			c.Object = account(d.fixed(t, dn))
 			if err := admin.May(t.Context(), c); err != nil {
 				t.Errorf("%s: an administrator may not %s: %v", dn, c.Action, err)
 			}
@@ -49,13 +49,21 @@ func TestProtectedAccount(t *testing.T) {
 			t.Errorf("it is\n%s\nand was\n%s", now, was)
 		}
 	}
+	// The same goes for a group that gives such rights: taking members from it is no matter for a delegate.
+	revoke := access.Change{Action: access.ActionRevoke, Object: account(d.fixed(t, admin3)), Entitlement: d.fixed(t, "CN=Operators,"+staff)}
+	if err := admin.May(t.Context(), revoke); err != nil {
+		t.Error(err)
+	}
+	if err := writer.May(t.Context(), revoke); !errors.Is(err, access.ErrRefused) || !strings.Contains(err.Error(), "CN=Domain Admins,CN=Users,") {
+		t.Errorf("the delegate may revoke it: %v", err)
+	}
 	// That is not true of somebody who is in no such group.
-	if err := writer.May(t.Context(), access.Change{Action: access.ActionDisable, Object: account(d.guid(t, "CN=Boss,"+staff))}); err != nil {
+	if err := writer.May(t.Context(), access.Change{Action: access.ActionDisable, Object: account(d.fixed(t, "CN=Boss,"+staff))}); err != nil {
 		t.Error(err)
 	}
 	// Nor is it held against undoing what was done before they came into it.
 	replace(t, d.admin(t), admin3, "userAccountControl", "66050")
-	undo := access.Change{Action: access.ActionDisable, Object: account(d.guid(t, admin3)), Undo: true, Before: &access.Live{Account: &access.Account{Enabled: new(true)}}}
+	undo := access.Change{Action: access.ActionDisable, Object: account(d.fixed(t, admin3)), Undo: true, Before: &access.Live{Account: &access.Account{Enabled: new(true)}}}
 	if err := writer.May(t.Context(), undo); err != nil {
 		t.Error(err)
 	}
@@ -87,6 +95,62 @@ func replace(t testing.TB, c *ldap.Conn, dn, attribute string, values ...string)
 	m.Replace(attribute, values)
 	if err := c.Modify(m); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// What is changed has its effect: whoever is disabled, expired or without their password can't sign in, and can again once
+// it is undone.
+func TestChangedCantSignIn(t *testing.T) {
+	d := changingDC(t)
+	c := d.admin(t)
+	const dn = "CN=Leaver," + staff
+	d.temporary(t, c, dn, "leaver")
+	var quoted []byte
+	for _, b := range []byte(`"` + password + `"`) {
+		quoted = append(quoted, b, 0)
+	}
+	replace(t, c, dn, "unicodePwd", string(quoted))
+	replace(t, c, dn, "userAccountControl", "512")
+	signsIn := func() bool {
+		s, err := collector(t, func() Config { c := d.config(); c.Bind.DN = "leaver@corp.example"; return c }()).connect(t.Context())
+		var refused *refusal
+		if err != nil && !errors.As(err, &refused) {
+			t.Fatal(err)
+		}
+		if err == nil {
+			s.close()
+		}
+		return err == nil
+	}
+	if !signsIn() {
+		t.Fatal("can't sign in from the start")
+	}
+	w := changer(t, d.writing(adminDN))
+	object, past := account(d.guid(t, dn)), time.Now().Add(-time.Hour)
+	before, err := w.Look(t.Context(), object)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, ch := range []access.Change{
+		{Action: access.ActionDisable, Note: note}, {Action: access.ActionExpire, Until: &past}, {Action: access.ActionResetPassword},
+	} {
+		ch.Object = object
+		if err := w.Apply(t.Context(), ch); err != nil {
+			t.Fatal(err)
+		}
+		if signsIn() {
+			t.Errorf("after %s they sign in", ch.Action)
+		}
+		if ch.Action == access.ActionResetPassword {
+			continue
+		}
+		ch.Undo, ch.Before = true, &before
+		if err := w.Apply(t.Context(), ch); err != nil {
+			t.Fatal(err)
+		}
+		if !signsIn() {
+			t.Errorf("after undoing %s they can't sign in", ch.Action)
+		}
 	}
 }
 
@@ -236,8 +300,8 @@ func TestUndoOfNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, change := range []access.Change{
-		{Action: access.ActionDisable}, {Action: access.ActionExpire, Until: &until}, {Action: access.ActionRevoke, Entitlement: d.guid(t, "CN=Readers,"+staff)},
-		{Action: access.ActionClearManager}, {Action: access.ActionMove, To: staff}, {Action: access.ActionHandover, To: d.guid(t, "CN=Heir,"+staff)},
+		{Action: access.ActionDisable}, {Action: access.ActionExpire, Until: &until}, {Action: access.ActionRevoke, Entitlement: d.fixed(t, "CN=Readers,"+staff)},
+		{Action: access.ActionClearManager}, {Action: access.ActionMove, To: staff}, {Action: access.ActionHandover, To: d.fixed(t, "CN=Heir,"+staff)},
 	} {
 		change.Object, change.Note = object, note
 		for _, undo := range []bool{false, true} {
@@ -258,7 +322,7 @@ func TestOnlyGroup(t *testing.T) {
 	const dn = "CN=Lonely," + staff
 	d.temporary(t, d.admin(t), dn, "lonely")
 	w := changer(t, d.writing(adminDN))
-	c := access.Change{Action: access.ActionRevoke, Object: account(d.guid(t, dn)), Entitlement: d.guid(t, "CN=Domain Users,CN=Users,"+domain)}
+	c := access.Change{Action: access.ActionRevoke, Object: account(d.fixed(t, dn)), Entitlement: d.fixed(t, "CN=Domain Users,CN=Users,"+domain)}
 	for _, err := range []error{w.May(t.Context(), c), w.Apply(t.Context(), c)} {
 		if !errors.Is(err, access.ErrRefused) || !strings.Contains(err.Error(), "make it a member of one first") {
 			t.Errorf("%v", err)
@@ -269,9 +333,9 @@ func TestOnlyGroup(t *testing.T) {
 func TestRefusalsOfActiveDirectory(t *testing.T) {
 	d := changingDC(t)
 	w := changer(t, d.writing(adminDN))
-	eve := account(d.guid(t, hostile))
-	foreign := account(d.guid(t, "CN=S-1-5-21-1-2-3-1105,CN=ForeignSecurityPrincipals,"+domain))
-	group := access.Object{Kind: access.HolderEntitlement, ID: d.guid(t, "CN=Readers,"+staff)}
+	eve := account(d.fixed(t, hostile))
+	foreign := account(d.fixed(t, "CN=S-1-5-21-1-2-3-1105,CN=ForeignSecurityPrincipals,"+domain))
+	group := access.Object{Kind: access.HolderEntitlement, ID: d.fixed(t, "CN=Readers,"+staff)}
 	until := time.Now()
 	for _, c := range []struct {
 		access.Change
@@ -290,7 +354,7 @@ func TestRefusalsOfActiveDirectory(t *testing.T) {
 		{access.Change{Action: access.ActionMove, Object: eve, To: "CN=Boss," + staff}, access.ErrRefused, ""},
 		{access.Change{Action: access.ActionHandover, Object: eve, To: "somebody"}, access.ErrRefused, "there is no account"},
 		{access.Change{Action: access.ActionHandover, Object: eve, To: eve.ID}, access.ErrRefused, "to itself"},
-		{access.Change{Action: access.ActionRevoke, Object: eve, Entitlement: d.guid(t, "CN=Boss,"+staff)}, access.ErrCannot, "no group"},
+		{access.Change{Action: access.ActionRevoke, Object: eve, Entitlement: d.fixed(t, "CN=Boss,"+staff)}, access.ErrCannot, "no group"},
 	} {
 		err := w.Apply(t.Context(), c.Change)
 		if !errors.Is(err, c.want) || !strings.Contains(err.Error(), c.says) {
@@ -379,7 +443,7 @@ func TestChangesBehindLimits(t *testing.T) {
 	config := d.writing(adminDN)
 	config.URL, config.CA = strict.Texts{p.url}, p.ca
 	w := changer(t, config)
-	change := access.Change{Action: access.ActionRevoke, Object: account(d.guid(t, hostile)), Entitlement: d.guid(t, "CN=Readers,"+staff)}
+	change := access.Change{Action: access.ActionRevoke, Object: account(d.fixed(t, hostile)), Entitlement: d.fixed(t, "CN=Readers,"+staff)}
 	before, err := w.Look(t.Context(), change.Object)
 	if err != nil {
 		t.Fatal(err)
@@ -410,7 +474,7 @@ func TestChangesBehindLimits(t *testing.T) {
 func TestTurns(t *testing.T) {
 	d := changingDC(t)
 	w := changer(t, d.writing(adminDN))
-	object := account(d.guid(t, "CN=Boss,"+staff))
+	object := account(d.fixed(t, "CN=Boss,"+staff))
 	var all sync.WaitGroup
 	for range 8 {
 		all.Go(func() {
@@ -437,7 +501,7 @@ func TestTurns(t *testing.T) {
 }
 
 func TestStamp(t *testing.T) {
-	long := strings.Repeat("ä", 1000)
+	long := strings.Repeat("ä", 1010)
 	for _, c := range []struct{ was, note, stamped, now, unstamped string }{
 		{"", "n", "n", "n", ""},
 		{"", "", "", "x", "x"},

@@ -287,6 +287,7 @@ func unstamped(text, was, note string) string {
 	return strings.Join(lines, newLine)
 }
 
+// resetPassword sets two passwords, one after the other: for an hour NTLM takes that which was before the last one, too.
 func (a adEditor) resetPassword(s *session, v *view, c access.Change) ([]step, error) {
 	if c.Undo {
 		return nil, fmt.Errorf("%w: nobody knows the password that was", access.ErrCannot)
@@ -297,15 +298,20 @@ func (a adEditor) resetPassword(s *session, v *view, c access.Change) ([]step, e
 	if !s.secure {
 		return nil, fmt.Errorf("%w: a password is only taken over an encrypted connection: write ldaps:// or start_tls: true", access.ErrCannot)
 	}
-	var value []byte
-	for _, u := range utf16.Encode([]rune(`"` + randomPassword(v) + `"`)) {
-		value = append(value, byte(u), byte(u>>8))
+	var steps []step
+	for range 2 {
+		var value []byte
+		for _, u := range utf16.Encode([]rune(`"` + randomPassword(v) + `"`)) {
+			value = append(value, byte(u), byte(u>>8))
+		}
+		st, err := a.step(v, modification{ldap.ReplaceAttribute, "unicodePwd", []string{string(value)}})
+		if err != nil {
+			return nil, err
+		}
+		st.secret = true
+		steps = append(steps, st)
 	}
-	steps, err := a.one(v, []modification{{ldap.ReplaceAttribute, "unicodePwd", []string{string(value)}}})
-	for i := range steps {
-		steps[i].secret = true
-	}
-	return steps, err
+	return steps, nil
 }
 
 // randomPassword is one that nobody will know: of three kinds of character, and without any part of the account's names,
@@ -374,7 +380,7 @@ func (a adEditor) handover(ctx context.Context, s *session, v *view, c access.Ch
 		if id != c.To {
 			return heirs
 		}
-		return manager
+		return without(manager, heirs)
 	}
 	var steps []step
 	add := func(owned *view, attribute string, old, new []string) error {

@@ -46,6 +46,7 @@ var changing = sync.OnceValues(func() (*dc, error) {
 	user("CN=Report Two,"+staff, "report2", "manager: "+hostile)
 	user(admin2, "admin2", "adminCount: 1")
 	user(admin3, "admin3")
+	user("CN=Zeroth Admin,"+staff, "admin0", "adminCount: 1")
 	user("CN=Writer,"+domain, "writer")
 	f.Add("CN=PC1,"+staff, "objectClass: computer", "sAMAccountName: PC1$", "userAccountControl: 4096", "managedBy: "+hostile)
 	group := func(cn string, typ int, lines ...string) {
@@ -60,11 +61,14 @@ var changing = sync.OnceValues(func() (*dc, error) {
 	for i := range adRights("info") { // each right of the delegate comes by a group, so that one can be taken away
 		group(fmt.Sprintf("Right%02d", i), global, "member: CN=Writer,"+domain)
 	}
-	d, err := makeDC("changing", f.String())
+	made, err := samba.Make("changing")
 	if err != nil {
 		return nil, err
 	}
-	d.Stop()
+	d := &dc{made}
+	if err := d.Load(f.String()); err != nil {
+		return nil, err
+	}
 	add := func(cn, member string) string {
 		return fmt.Sprintf("dn: CN=%s\nchangetype: modify\nadd: member\nmember: %s\n\n", cn, member)
 	}
@@ -154,12 +158,25 @@ func (d *dc) find(t testing.TB, base, scope, filter string, attributes ...string
 
 const note = "Disabled 2026-11-25 by plan 7 of Lapse; call the service desk, 4711"
 
+// fixed is the id of an entry that no test takes away; each is asked for once.
+func (d *dc) fixed(t testing.TB, dn string) string {
+	t.Helper()
+	id, ok := fixed.Load(dn)
+	if !ok {
+		id = d.guid(t, dn)
+		fixed.Store(dn, id)
+	}
+	return id.(string)
+}
+
+var fixed sync.Map
+
 func account(id string) access.Object { return access.Object{Kind: access.HolderAccount, ID: id} }
 
 // corpChanges are all changes that Active Directory knows, each made to the account with the hostile name.
 func corpChanges(t testing.TB, d *dc) []collecttest.Changing {
 	t.Helper()
-	eve := account(d.guid(t, hostile))
+	eve := account(d.fixed(t, hostile))
 	until := time.Date(2026, 11, 30, 17, 0, 0, 0, time.UTC)
 	shows := func(dn string, attributes ...string) func(testing.TB) string {
 		return func(t testing.TB) string { return d.search(t, dn, attributes...) }
@@ -171,10 +188,10 @@ func corpChanges(t testing.TB, d *dc) []collecttest.Changing {
 		c.Note = note
 		return collecttest.Changing{Change: c, Witness: witness}
 	}
-	group := func(cn string) string { return d.guid(t, "CN="+cn+","+staff) }
+	group := func(cn string) string { return d.fixed(t, "CN="+cn+","+staff) }
 	foreign := "CN=S-1-5-21-1-2-3-1105,CN=ForeignSecurityPrincipals," + domain
 	return []collecttest.Changing{
-		change(access.Change{Action: access.ActionHandover, To: d.guid(t, "CN=Report One,"+staff)}, func(t testing.TB) string {
+		change(access.Change{Action: access.ActionHandover, To: d.fixed(t, "CN=Report One,"+staff)}, func(t testing.TB) string {
 			return d.find(t, domain, "sub", "(|(manager=*)(managedBy=*))", "manager", "managedBy")
 		}),
 		change(access.Change{Action: access.ActionDisable}, shows(hostile, "userAccountControl", "info", "description")),
@@ -185,7 +202,7 @@ func corpChanges(t testing.TB, d *dc) []collecttest.Changing {
 			return d.search(t, hostile, "primaryGroupID", "memberOf") + d.search(t, "CN=Primary,"+staff, "member") + d.search(t, "CN=Domain Users,CN=Users,"+domain, "member")
 		}),
 		change(access.Change{Action: access.ActionRevoke, Entitlement: group("Outer"), Object: access.Object{Kind: access.HolderEntitlement, ID: group("Readers")}}, shows("CN=Outer,"+staff, "member")),
-		change(access.Change{Action: access.ActionRevoke, Entitlement: group("Local"), Object: account(d.guid(t, foreign))}, shows("CN=Local,"+staff, "member")),
+		change(access.Change{Action: access.ActionRevoke, Entitlement: group("Local"), Object: account(d.fixed(t, foreign))}, shows("CN=Local,"+staff, "member")),
 		change(access.Change{Action: access.ActionClearManager}, shows(hostile, "manager")),
 		change(access.Change{Action: access.ActionMove, To: leavers}, func(t testing.TB) string {
 			return d.find(t, domain, "sub", "(sAMAccountName=eve)", "memberOf") + d.search(t, "CN=Readers,"+staff, "member")
@@ -212,6 +229,10 @@ var delegated = sync.OnceValue(func() error {
 	if err != nil {
 		return err
 	}
+	sids, err := d.sids()
+	if err != nil {
+		return err
+	}
 	var of []string // the right that each command gives
 	sddl := map[string]string{}
 	for _, a := range advice {
@@ -222,11 +243,7 @@ var delegated = sync.OnceValue(func() error {
 		}
 		at, entry, _ := strings.Cut(command, "\" --sddl=\"")
 		at = strings.NewReplacer("DN-OF-WHERE-THEY-GO", leavers, "DN-OF-WHERE-THEY-WERE", staff).Replace(at)
-		sid, err := d.sid("CN=" + fmt.Sprintf("Right%02d", len(of)) + "," + staff)
-		if err != nil {
-			return err
-		}
-		sddl[at] += strings.Replace(strings.TrimSuffix(entry, "\""), "SID-OF-WRITER", sid, 1)
+		sddl[at] += strings.Replace(strings.TrimSuffix(entry, "\""), "SID-OF-WRITER", sids[fmt.Sprintf("Right%02d", len(of))], 1)
 		of = append(of, a.What)
 	}
 	if len(of) != len(adRights("info")) {
@@ -247,15 +264,24 @@ var delegated = sync.OnceValue(func() error {
 	return err
 })
 
-// sid reads the SID of an entry.
-func (d *dc) sid(dn string) (string, error) {
-	out, err := exec.Command("ldbsearch", "-H", d.Database(), "-b", dn, "-s", "base", "objectSid").CombinedOutput()
+// sids are those of the groups Right00, Right01, …
+func (d *dc) sids() (map[string]string, error) {
+	c, err := d.Dial()
 	if err != nil {
-		return "", fmt.Errorf("ldbsearch %s: %w\n%s", dn, err, out)
+		return nil, err
 	}
-	_, sid, _ := strings.Cut(string(out), "objectSid: ")
-	sid, _, _ = strings.Cut(sid, "\n")
-	return sid, nil
+	defer c.Close()
+	found, err := c.Search(ldap.NewSearchRequest(staff, ldap.ScopeSingleLevel, ldap.NeverDerefAliases, 0, 0, false, "(cn=Right*)", []string{"cn", "objectSid"}, nil))
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]string{}
+	for _, e := range found.Entries {
+		if out[e.GetAttributeValue("cn")], err = sidText(e.GetRawAttributeValue("objectSid")); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
 }
 
 // The rights that the doctor's commands give, and nothing more, are what the delegate needs for every change.
@@ -265,6 +291,46 @@ func TestDelegate(t *testing.T) {
 		t.Fatal(err)
 	}
 	collecttest.Changes(t, "Active Directory, by the delegate", changer(t, d.writing(delegate)), corpChanges(t, d))
+}
+
+// The doctor says what the delegate can do, prints commands for nothing that it has, and finds a delegate that can do nothing.
+func TestDoctorOnWriting(t *testing.T) {
+	d := changingDC(t)
+	if err := delegated(); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		who   string
+		can   string
+		fault bool
+	}{{delegate, "can", false}, {"heir@corp.example", "can't", true}} {
+		advice, err := collector(t, d.writing(c.who)).Diagnose(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		fault := false
+		said := map[string]string{}
+		for _, a := range advice {
+			said[a.What] += a.Detail + "\n"
+			fault = fault || a.What == "changes" && a.Missing
+		}
+		if fault != c.fault {
+			t.Errorf("%s: fault %v: %s", c.who, fault, said["changes"])
+		}
+		for _, r := range adRights("info") {
+			command, printed := said["to "+r.what]
+			switch {
+			case r.attribute == "" || r.attribute == "name":
+				if !strings.Contains(said["changes"], "can "+r.what+" is only seen when it does") || !printed {
+					t.Errorf("%s: %s: %s", c.who, r.what, said["changes"])
+				}
+			case !strings.Contains(said["changes"], c.can+" "+r.what+", such as "):
+				t.Errorf("%s: nothing is said of whether it %s %s: %s", c.who, c.can, r.what, said["changes"])
+			case printed == (c.who == delegate):
+				t.Errorf("%s: %s: commands %q", c.who, r.what, command)
+			}
+		}
+	}
 }
 
 // named is what a refusal says of a missing right.

@@ -50,7 +50,7 @@ func rulingSID(sid string) bool {
 // delegated. Whoever is no administrator leaves it alone, as the server would if it were asked an hour later. Once adminCount
 // is set the rights are what they are, and permit has asked for them.
 func (a adEditor) spare(ctx context.Context, s *session, st step) error {
-	e, err := readEntry(ctx, s, st.target, []string{"adminCount", "objectSid", "tokenGroups"})
+	e, err := readEntry(ctx, s, st.target, []string{"adminCount", "objectSid", "tokenGroups", "memberOf"})
 	if err != nil {
 		return err
 	}
@@ -62,11 +62,15 @@ func (a adEditor) spare(ctx context.Context, s *session, st step) error {
 	if v.text("admincount") == "1" {
 		return nil
 	}
-	i := slices.IndexFunc(sidsOf(v), protectedSID)
+	sids, err := sidsAbove(ctx, s, v)
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(sids, protectedSID)
 	if i < 0 {
 		return nil
 	}
-	group := sidsOf(v)[i]
+	group := sids[i]
 	root, err := readEntry(ctx, s, "", []string{"tokenGroups"}) // of the writing credential
 	if err != nil {
 		return err
@@ -81,6 +85,35 @@ func (a adEditor) spare(ctx context.Context, s *session, st step) error {
 	}
 	return fmt.Errorf("%s: %w: it is in the administrative group %s, directly or through others, so that within the hour the domain gives it the rights of CN=AdminSDHolder,CN=System in place of those delegated: to be done by an administrator",
 		st.dn, access.ErrRefused, group)
+}
+
+// sidsAbove are the SIDs of an entry and of all groups that it is in. Not every server makes tokenGroups for a group: where
+// there is none, memberOf is followed.
+func sidsAbove(ctx context.Context, s *session, v *view) ([]string, error) {
+	out := sidsOf(v)
+	if v.has("tokengroups") {
+		return out, nil
+	}
+	seen := map[string]bool{}
+	g := newView()
+	for above := slices.Clone(v.texts("memberof")); len(above) > 0; {
+		dn := above[0]
+		above = above[1:]
+		if seen[fold(dn)] {
+			continue
+		}
+		seen[fold(dn)] = true
+		e, err := readEntry(ctx, s, dn, []string{"objectSid", "memberOf"})
+		if err != nil {
+			return nil, err
+		}
+		if e != nil {
+			g.of(e)
+			out = append(out, sidsOf(g)...)
+			above = append(above, g.texts("memberof")...)
+		}
+	}
+	return out, nil
 }
 
 // sidsOf are the SIDs of an entry and of all groups that it is in, as far as they are shown.

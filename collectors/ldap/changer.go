@@ -316,7 +316,7 @@ func (c *Changer) apply(ctx context.Context, s *session, ch access.Change) error
 		if done == 0 || errors.Is(err, access.ErrUnsure) {
 			return err
 		}
-		return fmt.Errorf("%w, as %d of its steps are done and the next is not: %s", access.ErrUnsure, done, err)
+		return fmt.Errorf("%w, as %d of its steps are done and the next is not: %s", access.ErrUnsure, done, err.Error()) // which is no refusal of the whole
 	}
 	var refused step
 	var why error
@@ -379,6 +379,9 @@ func (c *Changer) outcome(ctx context.Context, s *session, ch access.Change, st 
 			return fmt.Errorf("%w (%w)", missing, err)
 		}
 		right := c.editor().abilities()[ch.Action].Right
+		if a := st.attributes(); len(a) > 0 && !st.secret {
+			right = "write " + strings.Join(a, ", ")
+		}
 		return fmt.Errorf("%s: %w: the writing credential needs the right to %s (%w)", st.dn, access.ErrRefused, right, err)
 	}
 	return fmt.Errorf("%s: %w: %w", st.dn, access.ErrRefused, explainChange(err))

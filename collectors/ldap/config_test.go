@@ -41,6 +41,18 @@ func TestConfigFaults(t *testing.T) {
 		{"{url: ldaps://dc1, incremental: {method: fast}}", `incremental.method: "fast"`},
 		{"{url: ldaps://dc1, cert: x.pem}", "cert: goes with key"},
 		{"{url: ldaps://dc1, roster: {end_date: never}}", "roster.end_date"},
+		{"{url: 'ldif:x.ldif', write: {bind: {dn: x, password: env:P}}}", "write: nothing can be changed in an export"},
+		{"{url: ldaps://dc1, write: {bind: {dn: x, password: env:P}}}", "write.bind: goes with dialect: "},
+		{"{url: ldaps://dc1, dialect: active_directory, write: {}}", "write.bind: is missing"},
+		{"{url: ldaps://dc1, dialect: active_directory, write: {bind: {dn: x}}}", "write.bind.password: is missing"},
+		{"{url: ldaps://dc1, dialect: active_directory, write: {url: ldap://dc2, bind: {dn: x, password: env:P}}}", "write.bind.method: simple sends the password readable"},
+		{"{url: ldaps://dc1, dialect: active_directory, write: {url: 'ldif:x', bind: {dn: x, password: env:P}}}", "write.url: nothing can be changed in an export"},
+		{"{url: ldaps://dc1, dialect: active_directory, write: {bind: {dn: x, password: env:P}, cert: x.pem}}", "write.cert: goes with key"},
+		{"{url: ldaps://dc1, dialect: active_directory, write: {bind: {dn: x, password: env:P}, note: 'in fo'}}", `write.note: "in fo" is no attribute`},
+		{"{url: ldaps://dc1, dialect: active_directory, write: {bind: {dn: x, password: env:P}, disable: loginDisabled}}", "write.disable: in Active Directory there is one way"},
+		{"{url: ldaps://dc1, dialect: rfc2307, write: {bind: {dn: x, password: env:P}, disable: gone}}", `write.disable: "gone" is none of pwdAccountLockedTime`},
+		{"{url: ldaps://dc1, dialect: rfc2307, write: {bind: {dn: x, password: env:P}, disable: =x}}", `write.disable: "=x" is no ATTRIBUTE=VALUE`},
+		{"{url: ldaps://dc1, dialect: rfc2307, write: {bind: {dn: x, password: env:P}, disable: loginShell=/bin/false}}", "write disabled: (loginShell=/bin/false)"},
 	} {
 		var config Config
 		if err := yaml.Unmarshal([]byte(c.yaml), &config); err != nil {

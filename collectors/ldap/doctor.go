@@ -76,6 +76,7 @@ type examination struct {
 	advice  []collect.Advice
 	missing []string // attributes that may not be read
 	user    string   // DN of some account
+	other   string   // and of another one
 	group   string
 	pc      string
 }
@@ -95,14 +96,15 @@ func (x *examination) accounts(ctx context.Context) error {
 	where := map[string]string{}
 	v := newView()
 	for _, base := range x.bases {
-		for e, err := range newStream(x.k, x.s, []search{{base: base, filter: "(&(objectCategory=person)(objectClass=user))", names: append(names, "objectClass", "isCriticalSystemObject")}}).all(ctx) {
+		for e, err := range newStream(x.k, x.s, []search{{base: base, filter: "(&(objectCategory=person)(objectClass=user))", names: append(names, "objectClass", "isCriticalSystemObject", "adminCount")}}).all(ctx) {
 			if err != nil {
 				return err
 			}
 			v.of(e.Entry)
 			total++
-			if v.text("iscriticalsystemobject") != "TRUE" {
-				x.user = e.DN
+			// Rights to an administrator's account are not those to others.
+			if v.text("iscriticalsystemobject") != "TRUE" && (x.user == "" || v.text("admincount") != "1") {
+				x.other, x.user = x.user, e.DN
 			}
 			for _, a := range names {
 				if !v.has(strings.ToLower(a)) {

@@ -25,6 +25,13 @@ func (x *examination) delegate(ctx context.Context) error {
 	}
 	defer s.close()
 	note := noteOf(write, "info")
+	own := ownSID(ctx, s)
+	if e, err := readEntry(ctx, s, x.user, []string{"objectSid"}); err == nil && e != nil && own != "" {
+		v := newView()
+		if v.of(e); adSID(v) == own { // everybody may write some of their own
+			x.user = x.other
+		}
+	}
 	may := map[string]bool{}
 	for _, class := range []struct{ name, dn string }{{"user", x.user}, {"group", x.group}, {"computer", x.pc}} {
 		if class.dn == "" {
@@ -35,7 +42,8 @@ func (x *examination) delegate(ctx context.Context) error {
 			return fmt.Errorf("ask what %s may write at %s: %w", k.describe(), class.dn, err)
 		}
 		for _, r := range adRights(note) {
-			if r.class == class.name && r.attribute != "" {
+			// name is written by moving alone, and so is never listed.
+			if r.class == class.name && r.attribute != "" && r.attribute != "name" {
 				may[r.what] = slices.ContainsFunc(attributes, func(a string) bool { return strings.EqualFold(a, r.attribute) })
 			}
 		}
@@ -56,7 +64,7 @@ func (x *examination) delegate(ctx context.Context) error {
 	if able == 0 && len(may) > 0 {
 		x.note("changes", true, "%s can change nothing of all this", s.identity)
 	}
-	return x.commands(ctx, note, k.describe(), cmp.Or(ownSID(ctx, s), "SID-OF-WRITER"), may)
+	return x.commands(ctx, note, k.describe(), cmp.Or(own, "SID-OF-WRITER"), may)
 }
 
 func (x *examination) sample(class string) string {

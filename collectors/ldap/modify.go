@@ -83,13 +83,13 @@ func (w *wire) setPassword(ctx context.Context, dn, password string) error {
 // controlAssertion makes a change fail unless the entry is one that a filter finds (RFC 4528).
 const controlAssertion = "1.3.6.1.1.12"
 
-// asserting is the control that holds a change to an entry with a certain value.
-func asserting(attribute, value string) (ldap.Control, error) {
-	filter, err := ldap.CompileFilter("(" + attribute + "=" + ldap.EscapeFilter(value) + ")")
+// asserting is the control that holds a change to an entry that a filter finds.
+func asserting(filter string) (ldap.Control, error) {
+	f, err := ldap.CompileFilter(filter)
 	if err != nil {
 		return nil, err
 	}
-	return ldap.NewControlString(controlAssertion, true, string(filter.Bytes())), nil
+	return ldap.NewControlString(controlAssertion, true, string(f.Bytes())), nil
 }
 
 func octets(s string) *ber.Packet {

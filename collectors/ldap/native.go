@@ -3,6 +3,7 @@ package ldap
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -37,7 +38,7 @@ func (a adEditor) native(c access.Change) []string {
 		}
 		return one("Set-ADAccountExpiration -Identity %s -DateTime %s", object, powerShell(until.UTC().Format(time.RFC3339)))
 	case access.ActionResetPassword:
-		return one("Set-ADAccountPassword -Identity %s -Reset -NewPassword (ConvertTo-SecureString -AsPlainText -Force ('A' + [guid]::NewGuid() + [guid]::NewGuid()))", object)
+		return one("1..2 | ForEach-Object { Set-ADAccountPassword -Identity %s -Reset -NewPassword (ConvertTo-SecureString -AsPlainText -Force ('A' + [guid]::NewGuid() + [guid]::NewGuid())) }", object)
 	case access.ActionRevoke:
 		return a.nativeRevoke(c, object)
 	case access.ActionClearManager:
@@ -121,9 +122,17 @@ func (a adEditor) nativeHandover(c access.Change, object string) []string {
 		}
 		return out
 	}
+	to := powerShell(c.To)
 	for _, back := range []struct{ link, attribute string }{{"managedObjects", "managedBy"}, {"directReports", "manager"}} {
-		out = append(out, fmt.Sprintf("(Get-ADUser %s -Properties %s).%s | ForEach-Object { Set-ADObject -Identity $_ -Replace @{%s=(Get-ADObject %s).DistinguishedName} }",
-			object, back.link, back.link, back.attribute, powerShell(c.To)))
+		out = append(out, fmt.Sprintf("(Get-ADUser %s -Properties %s).%s | Where-Object { $_ -ne (Get-ADObject %s).DistinguishedName } | ForEach-Object { Set-ADObject -Identity $_ -Replace @{%s=(Get-ADObject %s).DistinguishedName} }",
+			object, back.link, back.link, to, back.attribute, to))
+	}
+	if slices.Contains(a.kept(c, keepOwns+"manager"), c.To) { // gets the object's own manager
+		set := "-Clear manager"
+		if m := first(a.kept(c, string(access.ActionClearManager))); m != "" {
+			set = "-Manager " + powerShell(m)
+		}
+		out = append(out, fmt.Sprintf("Set-ADUser -Identity %s %s", to, set))
 	}
 	return out
 }

@@ -90,12 +90,13 @@ func (r rfcEditor) find(ctx context.Context, s *session, o access.Object) (*view
 	return nil, fmt.Errorf("%w, or the writing credential may not see it", access.ErrGone)
 }
 
-// step begins a step at an entry.
-func (r rfcEditor) step(s *session, v *view, mods ...modification) (step, error) {
-	attribute, id := idOf(v)
+// step begins a step at an entry. beside are filters of the entries that a server changes along with it: OpenLDAP's overlay
+// memberof holds them to the same condition, and leaves them as they are, without a word, if they don't meet it.
+func (r rfcEditor) step(s *session, v *view, mods []modification, beside ...string) (step, error) {
+	_, id := idOf(v)
 	st := step{id: id, dn: v.entry.DN, target: v.entry.DN, mods: mods}
 	if id != "" && slices.Contains(s.root.controls, controlAssertion) {
-		only, err := asserting(attribute, id)
+		only, err := asserting("(|" + isEntry(v) + strings.Join(beside, "") + ")")
 		if err != nil {
 			return st, err
 		}
@@ -104,11 +105,20 @@ func (r rfcEditor) step(s *session, v *view, mods ...modification) (step, error)
 	return st, nil
 }
 
-func (r rfcEditor) one(s *session, v *view, mods []modification) ([]step, error) {
+// isEntry is a filter that finds an entry by its id, "" for one that has none.
+func isEntry(v *view) string {
+	attribute, id := idOf(v)
+	if id == "" {
+		return ""
+	}
+	return "(" + attribute + "=" + ldap.EscapeFilter(id) + ")"
+}
+
+func (r rfcEditor) one(s *session, v *view, mods []modification, beside ...string) ([]step, error) {
 	if len(mods) == 0 {
 		return nil, nil
 	}
-	st, err := r.step(s, v, mods...)
+	st, err := r.step(s, v, mods, beside...)
 	return []step{st}, err
 }
 
@@ -281,7 +291,7 @@ func (r rfcEditor) resetPassword(s *session, v *view, c access.Change) ([]step, 
 	if !s.secure {
 		return nil, fmt.Errorf("%w: a password is only sent over an encrypted connection: write ldaps:// or start_tls: true", access.ErrCannot)
 	}
-	st, err := r.step(s, v)
+	st, err := r.step(s, v, nil)
 	st.secret = true
 	if slices.Contains(s.root.extensions, extensionPassword) {
 		st.password = randomPassword(v)
@@ -341,7 +351,11 @@ func (r rfcEditor) move(ctx context.Context, s *session, v *view, c access.Chang
 	case c.Undo && !sameDN(here, c.To):
 		return nil, changedSince("where it is")
 	}
-	st, err := r.step(s, v)
+	var naming []string // groups that the server has name it by its new DN
+	for _, attribute := range []string{"member", "uniqueMember"} {
+		naming = append(naming, "("+attribute+"="+ldap.EscapeFilter(v.entry.DN)+")")
+	}
+	st, err := r.step(s, v, nil, naming...)
 	st.superior = container.DN
 	return []step{st}, err
 }

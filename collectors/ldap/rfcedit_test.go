@@ -1,20 +1,21 @@
 package ldap
 
 import (
-	"context"
-	"crypto/tls"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/go-ldap/ldap/v3"
+
 	"github.com/lapse-audit/lapse/collectors/ldap/ldaptest"
 	"github.com/lapse-audit/lapse/internal/access"
-	"github.com/lapse-audit/lapse/internal/collect"
 	"github.com/lapse-audit/lapse/internal/collect/collecttest"
 	"github.com/lapse-audit/lapse/internal/strict"
 )
@@ -41,6 +42,8 @@ manager: uid=ada,ou=people,dc=office,dc=example
 loginShell: /bin/bash
 shadowExpire: 30000
 userPassword: hunter3hunter3
+memberOf: cn=sales,ou=groups,dc=office,dc=example
+memberOf: cn=lonely,ou=groups,dc=office,dc=example
 entryUUID: 00000000-0000-4000-8000-0000000000b1
 
 dn: uid=report,ou=people,dc=office,dc=example
@@ -131,6 +134,13 @@ func (s *shopServer) whole(t testing.TB) string {
 	return s.search(t, s.suffix, "sub", "(objectClass=*)", "*", "pwdAccountLockedTime", "pwdEndTime", "entryUUID", "memberOf")
 }
 
+// linked are overlays that change entries along with those that we change: memberOf of members, member of groups.
+func linked() slapdConfig {
+	c := overlays
+	c.database = strings.Replace(c.database, "overlay memberof", "overlay memberof\nmemberof-refint TRUE", 1)
+	return c
+}
+
 func officeChanges(s *shopServer) []collecttest.Changing {
 	midnight := time.Date(2026, 11, 30, 0, 0, 0, 0, time.UTC)
 	evening := midnight.Add(17 * time.Hour)
@@ -158,13 +168,188 @@ func officeChanges(s *shopServer) []collecttest.Changing {
 }
 
 func TestChangesOfOpenLDAP(t *testing.T) {
-	s := startShop(t, shop, overlays)
+	s := startShop(t, shop, linked())
 	collecttest.Changes(t, "OpenLDAP", changer(t, s.writing()), officeChanges(s))
 }
 
-var (
-	_ context.Context
-	_ tls.Config
-	_ = os.Args
-	_ collect.Collector
-)
+// native runs commands as a person would paste them, but for being asked for the password.
+func (s *shopServer) native(t testing.TB, commands []string) {
+	t.Helper()
+	for _, c := range commands {
+		if strings.Contains(c, password) {
+			t.Fatalf("the command holds the password: %s", c)
+		}
+		cmd := exec.Command("sh", "-c", strings.ReplaceAll(c, " -W", " -w '"+password+"'"))
+		cmd.Env = append(os.Environ(), "LDAPTLS_CACERT="+s.ca)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("%s: %v\n%s", c, err, out)
+		}
+	}
+}
+
+// differs are the lines that one text has and the other has not.
+func differs(a, b string) string {
+	x, y := strings.Split(a, "\n"), strings.Split(b, "\n")
+	var out []string
+	for _, l := range x {
+		if i := slices.Index(y, l); i >= 0 {
+			y = slices.Delete(y, i, i+1)
+		} else {
+			out = append(out, "- "+l)
+		}
+	}
+	for _, l := range y {
+		out = append(out, "+ "+l)
+	}
+	return strings.Join(out, "\n")
+}
+
+// The commands do what the changer does, but for the note, and put it back.
+func TestNativeOfOpenLDAP(t *testing.T) {
+	s := startShop(t, shop, linked())
+	w := changer(t, s.writing())
+	notes := regexp.MustCompile(`(?m)^description: .*Lapse.*\n`)
+	for _, ch := range officeChanges(s) {
+		was := s.whole(t)
+		before, err := w.Look(t.Context(), ch.Object)
+		if err != nil {
+			t.Fatal(err)
+		}
+		undo := ch.Change
+		undo.Undo, undo.Before = true, &before
+		there, back := w.Native(ch.Change), w.Native(undo)
+		s.native(t, there)
+		byHand := s.whole(t)
+		if ch.Action == access.ActionResetPassword { // which can't be compared: it is made up
+			if byHand == was {
+				t.Errorf("%s: %q have changed nothing", ch.Action, there)
+			}
+			continue
+		}
+		s.native(t, back)
+		if now := s.whole(t); now != was {
+			t.Errorf("%s: %q and %q change %s", ch.Action, there, back, differs(was, now))
+		}
+		if err := w.Apply(t.Context(), ch.Change); err != nil {
+			t.Fatal(err)
+		}
+		if applied := notes.ReplaceAllString(s.whole(t), ""); byHand != applied || applied == was {
+			t.Errorf("%s: what applying does, %q does otherwise: %s", ch.Action, there, differs(applied, byHand))
+		}
+		if err := w.Apply(t.Context(), undo); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestRefusalsOfOpenLDAP(t *testing.T) {
+	acl := linked()
+	acl.database += "\naccess to attrs=userPassword by anonymous auth\naccess to * by users read"
+	s := startShop(t, shop, acl)
+	root := changer(t, s.writing())
+	config := s.writing()
+	config.Write.Bind.DN = "uid=writer,ou=people,dc=office,dc=example"
+	s.add(t, config.Write.Bind.DN, "inetOrgPerson", "writer")
+	reader := changer(t, config)
+	config = s.writing()
+	config.Write.Note = "employeeType"
+	misplaced := changer(t, config)
+	until := time.Date(2026, 11, 30, 0, 0, 0, 0, time.UTC)
+	was := s.whole(t)
+	for _, c := range []struct {
+		by *Changer
+		access.Change
+		want error
+		says string
+	}{
+		{root, access.Change{Action: access.ActionEndSessions}, access.ErrCannot, "no sessions"},
+		{root, access.Change{Action: access.ActionDelete}, access.ErrCannot, "can't be put back"},
+		{root, access.Change{Action: access.ActionDisable, Object: account("00000000-0000-4000-8000-00000000dead")}, access.ErrGone, ""},
+		{root, access.Change{Action: access.ActionDisable, Object: account("*")}, access.ErrGone, ""},
+		{root, access.Change{Action: access.ActionDisable, Object: account("dn:uid=ada,ou=people,dc=office,dc=example")}, access.ErrCannot, "entryUUID"},
+		{root, access.Change{Action: access.ActionRevoke, Entitlement: groupID("b4")}, access.ErrRefused, "last member"},
+		{root, access.Change{Action: access.ActionRevoke, Entitlement: groupID("12"), Object: account(groupID("a1"))}, access.ErrCannot, "gidNumber"},
+		{root, access.Change{Action: access.ActionRevoke, Entitlement: groupID("15"), Object: account(groupID("a1"))}, access.ErrCannot, "memberURL"},
+		{misplaced, access.Change{Action: access.ActionDisable, Object: account(groupID("a4")), Note: note}, access.ErrRefused, "attributes of its classes"},
+		{root, access.Change{Action: access.ActionMove, To: "ou=nowhere,dc=office,dc=example"}, access.ErrRefused, "there is no container"},
+		{root, access.Change{Action: access.ActionMove, To: "nowhere"}, access.ErrRefused, "no DN"},
+		{root, access.Change{Action: access.ActionHandover, To: eveID}, access.ErrRefused, "to itself"},
+		{root, access.Change{Action: access.ActionHandover, To: "somebody"}, access.ErrRefused, "there is no account"},
+		{reader, access.Change{Action: access.ActionDisable}, access.ErrRefused, "write pwdAccountLockedTime"},
+		{reader, access.Change{Action: access.ActionExpire, Until: &until}, access.ErrRefused, "shadowExpire"},
+		{reader, access.Change{Action: access.ActionResetPassword}, access.ErrRefused, "write userPassword"},
+		{reader, access.Change{Action: access.ActionRevoke, Entitlement: groupID("b3")}, access.ErrRefused, "write member"},
+		{reader, access.Change{Action: access.ActionClearManager}, access.ErrRefused, "write manager"},
+		{reader, access.Change{Action: access.ActionHandover, To: reportID}, access.ErrRefused, "write owner"},
+		{reader, access.Change{Action: access.ActionMove, To: "ou=leavers,dc=office,dc=example"}, access.ErrRefused, "children of the containers"},
+	} {
+		if c.Object.ID == "" {
+			c.Object = account(eveID)
+		}
+		err := c.by.Apply(t.Context(), c.Change)
+		if !errors.Is(err, c.want) || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: %v, want %v with %q", c.Action, err, c.want, c.says)
+		}
+	}
+	if now := s.whole(t); now != was {
+		t.Errorf("what was refused has changed %s", differs(was, now))
+	}
+}
+
+// add makes an entry of a class that has a surname, with the password of all.
+func (s *shopServer) add(t testing.TB, dn, class, name string) {
+	t.Helper()
+	s.modify(t, "dn: "+dn, "changetype: add", "objectClass: "+class, "uid: "+name, "cn: "+name, "sn: "+name, "userPassword: "+password)
+}
+
+// modify is ldapmodify.
+func (s *shopServer) modify(t testing.TB, lines ...string) {
+	t.Helper()
+	cmd := exec.Command("ldapmodify", "-x", "-H", s.url, "-D", s.rootDN(), "-w", password)
+	cmd.Stdin = strings.NewReader(strings.Join(lines, "\n") + "\n")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("ldapmodify: %v\n%s", err, out)
+	}
+}
+
+// Another entry with the DN of one that is gone is not it, and not even where it came a moment before the change.
+func TestRecreatedInOpenLDAP(t *testing.T) {
+	s := startShop(t, shop, linked())
+	w := changer(t, s.writing())
+	const dn = "uid=phoenix,ou=people,dc=office,dc=example"
+	s.add(t, dn, "inetOrgPerson", "phoenix")
+	id := strings.TrimPrefix(strings.Split(s.search(t, dn, "base", "(objectClass=*)", "entryUUID"), "\n")[1], "entryUUID: ")
+	c := access.Change{Action: access.ActionDisable, Object: account(id), Note: note}
+	err := w.with(t.Context(), func(sess *session) error {
+		v, err := w.editor().find(t.Context(), sess, c.Object)
+		if err != nil {
+			return err
+		}
+		steps, err := w.editor().steps(t.Context(), sess, v, c)
+		if err != nil || len(steps) != 1 {
+			t.Fatalf("%d steps, %v", len(steps), err)
+		}
+		s.modify(t, "dn: "+dn, "changetype: delete")
+		s.add(t, dn, "inetOrgPerson", "phoenix")
+		return steps[0].send(t.Context(), sess)
+	})
+	if !ldap.IsErrorWithCode(err, ldap.LDAPResultAssertionFailed) {
+		t.Errorf("re-created just before the change: %v", err)
+	}
+	if err := w.Apply(t.Context(), c); !errors.Is(err, access.ErrGone) {
+		t.Errorf("apply: %v", err)
+	}
+	if _, err := w.Look(t.Context(), c.Object); !errors.Is(err, access.ErrGone) {
+		t.Errorf("look: %v", err)
+	}
+	if got := s.search(t, dn, "base", "(objectClass=*)", "pwdAccountLockedTime", "description"); got != "dn: "+dn {
+		t.Errorf("the new one is %s", got)
+	}
+}
+
+func TestLookIsLikeCollectingOpenLDAP(t *testing.T) {
+	s := startShop(t, shop, linked())
+	config := s.writing()
+	config.Bind = Bind{Method: Simple, DN: s.rootDN(), Password: secretRef}
+	looksLike(t, changer(t, config), take(t, collector(t, config)))
+}

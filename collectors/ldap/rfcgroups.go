@@ -17,7 +17,7 @@ func namedBy(group, v *view) map[string][]string {
 	out := map[string][]string{}
 	for _, attribute := range membership {
 		for _, value := range group.texts(attribute) {
-			same := false
+			var same bool
 			switch attribute {
 			case "memberuid":
 				same = slices.ContainsFunc(v.texts("uid"), func(uid string) bool { return foldValue(uid) == foldValue(value) })
@@ -73,7 +73,7 @@ func (r rfcEditor) revoke(ctx context.Context, s *session, v *view, c access.Cha
 			return nil, err
 		}
 	}
-	return r.one(s, group, mods)
+	return r.one(s, group, mods, isEntry(v))
 }
 
 // alone refuses to take a login name from a group where another account has it, too.
@@ -109,7 +109,7 @@ func (r rfcEditor) rejoin(s *session, v, group *view, named map[string][]string,
 			mods = append(mods, modification{ldap.AddAttribute, attribute, []string{value}})
 		}
 	}
-	return r.one(s, group, mods)
+	return r.one(s, group, mods, isEntry(v))
 }
 
 // owning are the attributes by which an entry names who answers for it, in lower case.
@@ -136,7 +136,7 @@ func (r rfcEditor) handover(ctx context.Context, s *session, v *view, c access.C
 	}
 	var steps []step
 	add := func(owned *view, attribute string, old, new []string) error {
-		st, err := r.step(s, owned, swap(attribute, old, new)...)
+		st, err := r.step(s, owned, swap(attribute, old, new))
 		steps = append(steps, st)
 		return err
 	}

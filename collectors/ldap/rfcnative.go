@@ -88,28 +88,44 @@ func (r rfcEditor) nativeRevoke(c access.Change, object string) []string {
 	var out []string
 	for _, h := range held {
 		attribute, value, _ := strings.Cut(h, "=")
-		if attribute == "memberuid" {
-			out = append(out, r.pipe(r.findCommand(c.Entitlement), printf("changetype: modify", op+attribute, ldifLine(attribute, value))))
-			continue
+		name := as(object, attribute)
+		if attribute == "memberuid" || withoutUID(value) != value { // more than the DN, or no DN
+			name = printf(ldifLine(attribute, value))
 		}
-		out = append(out, r.pipe(r.findCommand(c.Entitlement), printf("changetype: modify", op+attribute), as(object, attribute)))
+		out = append(out, r.pipe(r.findCommand(c.Entitlement), printf("changetype: modify", op+attribute), name))
 	}
 	return out
 }
 
 // nativeHandover has a command for each entry that names the object: which these are, is known once it was looked at.
 func (r rfcEditor) nativeHandover(c access.Change, object string) []string {
-	from, to := object, r.findCommand(c.To)
-	if c.Undo {
-		from, to = to, from
-	}
 	var out []string
 	for _, attribute := range owning {
 		for _, id := range r.kept(c, keepOwns+attribute) {
 			if strings.HasPrefix(id, "dn:") || strings.ContainsFunc(id, hidden) {
 				continue
 			}
-			out = append(out, r.pipe(r.findCommand(id), printf("changetype: modify", "delete: "+attribute), as(from, attribute), printf("-", "add: "+attribute), as(to, attribute)))
+			mine := []string{as(object, attribute)}
+			heirs := []string{as(r.findCommand(c.To), attribute)}
+			if id == c.To { // gets the object's own manager
+				heirs = nil
+				for _, dn := range without(r.kept(c, string(access.ActionClearManager)), r.kept(c, keepOwners+attribute+"."+id)) {
+					heirs = append(heirs, printf(ldifLine(attribute, dn)))
+				}
+			}
+			if c.Undo {
+				mine, heirs = heirs, mine
+			}
+			parts := []string{printf("changetype: modify")}
+			for _, m := range []struct {
+				op     string
+				values []string
+			}{{"delete: ", mine}, {"add: ", heirs}} {
+				if len(m.values) > 0 {
+					parts = append(append(parts, printf(m.op+attribute)), append(m.values, printf("-"))...)
+				}
+			}
+			out = append(out, r.pipe(r.findCommand(id), parts...))
 		}
 	}
 	return out
