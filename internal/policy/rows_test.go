@@ -329,6 +329,9 @@ func randomMap(r *rand.Rand, name string) doc {
 	}
 	m["rid"], m["admin_count"] = pick(r, "500", "502", "1104", "1105"), pick(r, "0", "1")
 	m["sid"], m["sid_history"] = pick(r, "S-1-5-32-548", "S-1-5-21-1-2-3-518", "S-1-5-21-1-2-3-1104"), pick(r, "", "S-1-5-21-1-2-3-1104")
+	if m["sid"] == "S-1-5-21-1-2-3-1104" {
+		m["object_class"] = "foreign_security_principal"
+	}
 	return m
 }
 
