@@ -324,6 +324,27 @@ func (a *App) Certificate(ctx context.Context, name string) (remediate.Certifica
 	return c, nil
 }
 
+// Confidential are the plans that are told to nobody but those who carry them out: until they are done.
+func (a *App) Confidential(ctx context.Context) (map[string]bool, error) {
+	decisions, err := a.State(ctx)
+	if err != nil {
+		return nil, err
+	}
+	plans, err := decisions.Plans(ctx, state.PlanFilter{Kind: remediate.KindOffboard})
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]bool{}
+	for _, p := range plans {
+		full, err := remediate.Unseal(p)
+		if err != nil {
+			return nil, err
+		}
+		out[p.ID] = full.Confidential
+	}
+	return out, nil
+}
+
 // OffboardState is an offboarding in a list.
 type OffboardState struct {
 	Plan   state.Plan
@@ -345,13 +366,17 @@ func (a *App) Offboardings(ctx context.Context, all, confidential bool) ([]Offbo
 		return nil, err
 	}
 	var out []OffboardState
+	hidden, err := a.Confidential(ctx)
+	if err != nil {
+		return nil, err
+	}
 	for _, p := range plans {
+		if hidden[p.ID] && !confidential {
+			continue
+		}
 		full, _, err := a.FindPlan(ctx, p.ID)
 		if err != nil {
 			return nil, err
-		}
-		if full.Confidential && p.Ended.IsZero() && !confidential {
-			continue
 		}
 		c, err := a.Certificate(ctx, p.ID)
 		if err != nil {

@@ -260,6 +260,7 @@ func (g *global) undone(out []remediate.Outcome) error {
 
 func newActions(g *global) *cobra.Command {
 	var since, near, person string
+	var confidential bool
 	cmd := &cobra.Command{
 		Use:   "actions",
 		Short: "List what was changed, and by which plan",
@@ -275,7 +276,14 @@ func newActions(g *global) *cobra.Command {
 				return fmt.Errorf("actions: %w", err)
 			}
 			l := list{columns: []string{"change", "plan", "step", "when", "status", "undoes", "action", "source", "object", "name", "person", "by", "detail"}}
+			hidden, err := a.Confidential(cmd.Context())
+			if err != nil {
+				return fmt.Errorf("actions: %w", err)
+			}
 			for _, c := range all {
+				if hidden[c.Plan] && !confidential {
+					continue
+				}
 				change, before := journaled(c)
 				name := nameOf(before)
 				if near != "" && !strings.Contains(strings.ToLower(strings.Join([]string{name, c.Object, c.Source, change.Entitlement, change.SKU, groupNames(before)}, " ")), strings.ToLower(near)) {
@@ -290,6 +298,7 @@ func newActions(g *global) *cobra.Command {
 	cmd.Flags().StringVar(&since, "since", "24h", "in the last hours or days: 24h, 7d")
 	cmd.Flags().StringVar(&near, "near", "", "only where the name of the account, of one of its groups, or of the source contains this")
 	cmd.Flags().StringVar(&person, "person", "", "of this person, as ROSTER:ID")
+	cmd.Flags().BoolVar(&confidential, "confidential", false, "those of confidential plans, too")
 	cmd.AddCommand(newAttest(g))
 	return cmd
 }

@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -132,6 +134,7 @@ func printPlan(w io.Writer, format string, v remediate.PlanView, recorded state.
 	}
 	b.WriteString("\n")
 	var rows [][]string
+	byHand := map[string][]string{} // sources, by why
 	for _, s := range v.Steps {
 		what := append([]string{s.What()}, s.Effects()...)
 		if !s.Undo && s.Manual == "" {
@@ -144,7 +147,10 @@ func printPlan(w io.Writer, format string, v remediate.PlanView, recorded state.
 			what = append(what, s.Responsible+" does it")
 		}
 		if s.ByHand() != "" {
-			what = append(what, "BY HAND: "+s.ByHand())
+			what = append(what, "BY HAND")
+			if !slices.Contains(byHand[s.ByHand()], s.Source) {
+				byHand[s.ByHand()] = append(byHand[s.ByHand()], s.Source)
+			}
 		}
 		var why []string
 		for _, one := range s.Why {
@@ -156,6 +162,9 @@ func printPlan(w io.Writer, format string, v remediate.PlanView, recorded state.
 		b.WriteString("Nothing is to be changed.\n")
 	} else if err := printTable(&b, []string{"#", "source", "account", "change", "why"}, rows); err != nil {
 		return err
+	}
+	for _, why := range slices.Sorted(maps.Keys(byHand)) {
+		fmt.Fprintf(&b, "\nBy hand in %s: %s\n", strings.Join(byHand[why], ", "), printable(why))
 	}
 	if len(v.Left) > 0 {
 		fmt.Fprintf(&b, "\nLeft as it is (%d):\n", len(v.Left))
@@ -176,6 +185,7 @@ func printPlan(w io.Writer, format string, v remediate.PlanView, recorded state.
 
 func newPlanList(g *global) *cobra.Command {
 	var f state.PlanFilter
+	var confidential bool
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List the plans that are not done with, newest first",
@@ -185,7 +195,14 @@ func newPlanList(g *global) *cobra.Command {
 				return fmt.Errorf("plan list: %w", err)
 			}
 			l := list{columns: []string{"plan", "kind", "made", "by", "person", "steps", "made_steps", "ended"}}
+			hidden, err := a.Confidential(cmd.Context())
+			if err != nil {
+				return fmt.Errorf("plan list: %w", err)
+			}
 			for _, p := range all {
+				if hidden[p.ID] && !confidential {
+					continue
+				}
 				entries, err := s.ChangeEntries(cmd.Context(), state.ChangeFilter{Plan: p.ID})
 				if err != nil {
 					return fmt.Errorf("plan list: %w", err)
@@ -199,6 +216,7 @@ func newPlanList(g *global) *cobra.Command {
 	cmd.Flags().BoolVar(&f.Ended, "all", false, "those that are done with, too")
 	cmd.Flags().StringVar(&f.Person, "person", "", "for this person")
 	cmd.Flags().StringVar(&f.Kind, "kind", "", "findings, offboard or transfer")
+	cmd.Flags().BoolVar(&confidential, "confidential", false, "confidential ones, too")
 	return cmd
 }
 

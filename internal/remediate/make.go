@@ -38,7 +38,7 @@ func (s Settings) Wants(f finding.Finding) bool {
 
 func changes(action string) bool {
 	switch action {
-	case "disable", "end_sessions", "revoke", "reclaim", "rotate_key", "handover":
+	case "disable", "end_sessions", "revoke", "reclaim", "rotate_key":
 		return true
 	}
 	return false
@@ -174,9 +174,6 @@ func (m *Maker) changesFor(f finding.Finding, src *Source, a access.Account) ([]
 		return m.disabling(src, object), nil
 	case "end_sessions":
 		c.Action = access.ActionEndSessions
-		return []access.Change{c}, nil
-	case "handover":
-		c.Action = access.ActionHandover
 		return []access.Change{c}, nil
 	case "rotate_key":
 		if f.Key == "" {

@@ -93,10 +93,9 @@ type PlanFilter struct {
 	Ended        bool // those that are done with too
 }
 
-// Plans lists plans, newest first, without their bodies.
+// Plans lists plans, newest first.
 func (s *State) Plans(ctx context.Context, f PlanFilter) ([]Plan, error) {
-	all, err := query(ctx, s, scanPlan, `SELECT id, hash, kind, person, made_at, made_by, steps, '', ended_at, end_why FROM plans
-		WHERE ($1 = '' OR kind = $1) AND ($2 = '' OR person = $2) AND ($3 = 1 OR ended_at IS NULL) ORDER BY made_at DESC, id`,
+	all, err := query(ctx, s, scanPlan, selectPlans+` WHERE ($1 = '' OR kind = $1) AND ($2 = '' OR person = $2) AND ($3 = 1 OR ended_at IS NULL) ORDER BY made_at DESC, id`,
 		f.Kind, f.Person, flag(f.Ended))
 	if err != nil {
 		return nil, fmt.Errorf("list plans in %s: %w", s.name, err)
