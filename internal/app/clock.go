@@ -45,6 +45,8 @@ type ClockRow struct {
 	Exposure float64   `json:"exposure_hours"`    // from the end to closing
 	Breach   bool      `json:"breach,omitempty"`  // longer than the limit
 	LateHR   bool      `json:"late_hr,omitempty"` // HR's word came after the end
+
+	seen time.Time // when a scan last saw it open
 }
 
 // Clock measures the leavers since a time by what runs saw, and by the journal where Lapse itself disabled.
@@ -141,7 +143,7 @@ func (a *App) closings(ctx context.Context, leavers map[string]store.RunPerson, 
 			continue
 		}
 		r := newClockRow(p, at)
-		r.Closed, r.How = c.TimeAfter, "seen by a scan"
+		r.Closed, r.How, r.seen = c.TimeAfter, "seen by a scan", c.TimeBefore
 		rows[at] = r
 	}
 	decisions, err := a.State(ctx)
@@ -154,7 +156,8 @@ func (a *App) closings(ctx context.Context, leavers map[string]store.RunPerson, 
 	}
 	for _, e := range entries {
 		r := rows[state.Ref{Source: e.Source, ID: e.Object}]
-		if r != nil && e.Undoes == "" && e.Action == string(access.ActionDisable) && e.Status == state.ChangeDone && e.Ended.Before(r.Closed) {
+		between := r != nil && e.Ended.After(r.seen) && e.Ended.Before(r.Closed) // of the scans that saw it open and closed
+		if between && e.Undoes == "" && e.Action == string(access.ActionDisable) && e.Status == state.ChangeDone {
 			r.Closed, r.How = e.Ended, "exact, by the journal"
 		}
 	}

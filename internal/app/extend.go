@@ -61,7 +61,7 @@ func (a *App) Extend(ctx context.Context, actor state.Actor, who string, until t
 			continue
 		}
 		for _, l := range links {
-			e := state.Exception{Reason: "extended: " + reason, Ticket: ticket, Created: a.Now(), Expires: until,
+			e := state.Exception{Reason: "extended: " + reason, Ticket: ticket, Expires: until,
 				Scope: state.Scope{Policy: p.ID, SubjectKind: string(access.SubjectAccount), Source: l.Source, SubjectID: l.AccountID}}
 			if e, err = decisions.AddException(ctx, actor, e); err != nil {
 				return out, err

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"log"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"strconv"
@@ -60,11 +61,20 @@ func TestScripts(t *testing.T) {
 			}
 			env.Setenv("LAPSE_ACTOR", "u123")
 			env.Setenv("TZ", "UTC")
-			return nil
+			command, err := exec.LookPath("erp")
+			env.Setenv("ERP", command)
+			// Decisions are recorded at the time it is: what they are about lies around it.
+			for i := range 61 {
+				env.Setenv(fmt.Sprintf("DAY%d", i), time.Now().UTC().AddDate(0, 0, i).Format(time.DateOnly))
+			}
+			env.Setenv("AGO31", time.Now().UTC().AddDate(0, 0, -31).Format(time.DateOnly))
+			return err
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits":  exits,
 			"bundle": makeBundle,
+			"grab":   grab,
+			"fill":   fill,
 			"sheet":  makeSheet,
 			"pack":   packFiles,
 			"dated": func(ts *testscript.TestScript, _ bool, args []string) { // dated 2026-11-22T20:00:00Z FILE...
