@@ -82,7 +82,7 @@ func (a *App) equip(src *remediate.Source) {
 		src.Cannot = err
 		return
 	}
-	src.Live, src.Native = true, c.Native
+	src.Live = true
 }
 
 // holdings reads what a snapshot says of some accounts.

@@ -22,8 +22,6 @@ type Source struct {
 	Live      bool
 	Abilities map[access.Action]access.Ability
 	Cannot    error
-	// Native are the commands by which a person makes a change; nil: none are known.
-	Native func(access.Change) []string
 
 	Status InputStatus
 	Taken  time.Time

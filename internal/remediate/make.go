@@ -296,9 +296,6 @@ func (m *Maker) equip(src *Source, a access.Account, step *Step) {
 	if a.Kind == access.KindShared {
 		step.Effect.AlsoHit = append(step.Effect.AlsoHit, "everybody who uses the shared account "+subjectName(a))
 	}
-	if src.Native != nil {
-		step.Commands = src.Native(*c)
-	}
 }
 
 // note is what a changed object carries.

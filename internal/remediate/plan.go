@@ -55,10 +55,9 @@ type Step struct {
 	PersonName string        `json:"person_name,omitempty"`
 	Target     string        `json:"target,omitempty"` // name of the entitlement or product
 	Why        []Why         `json:"why,omitempty"`
-	Undo       bool          `json:"undo"`               // whether it can be undone
-	ReadBack   bool          `json:"read_back"`          // whether the source can show that it was done
-	Manual     string        `json:"manual,omitempty"`   // a person has to do it: how, and why Lapse can't
-	Commands   []string      `json:"commands,omitempty"` // by which a person makes it
+	Undo       bool          `json:"undo"`             // whether it can be undone
+	ReadBack   bool          `json:"read_back"`        // whether the source can show that it was done
+	Manual     string        `json:"manual,omitempty"` // a person has to do it: how, and why Lapse can't
 	Effect     Effect        `json:"effect,omitzero"`
 	// NotBefore is when the notice period, or the policy for offboarding, allows it.
 	NotBefore   time.Time `json:"not_before,omitzero"`
