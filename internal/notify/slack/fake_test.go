@@ -48,18 +48,19 @@ type workspace struct {
 	t   *testing.T
 	srv *httptest.Server
 
-	mu       sync.Mutex
-	users    map[string]*slack.User // by id
-	messages map[string][]*message  // by conversation, oldest first
-	views    []slack.ModalViewRequest
-	whispers []message
-	calls    []string
-	posts    []time.Time
-	clock    int
-	closed   map[string]string // conversation to error
-	trouble  []trouble
-	socket   string // address that apps.connections.open gives
-	page     int    // messages a page of history, 0 for as many as asked
+	mu         sync.Mutex
+	users      map[string]*slack.User // by id
+	messages   map[string][]*message  // by conversation, oldest first
+	views      []slack.ModalViewRequest
+	whispers   []message
+	calls      []string
+	posts      []time.Time
+	clock      int
+	closed     map[string]string // conversation to error
+	trouble    []trouble
+	socket     string // address that apps.connections.open gives
+	enterprise string
+	page       int // messages a page of history, 0 for as many as asked
 }
 
 type message struct {
@@ -89,7 +90,7 @@ func newWorkspace(t *testing.T) *workspace {
 }
 
 func (w *workspace) user(id, email string) *slack.User {
-	u := &slack.User{ID: id, Name: strings.ToLower(id)}
+	u := &slack.User{ID: id, TeamID: "T1", Name: strings.ToLower(id)}
 	u.Profile.Email = email
 	w.users[id] = u
 	return u
@@ -206,7 +207,7 @@ func answer(w http.ResponseWriter, code string, out map[string]any) {
 func (w *workspace) do(method string, args map[string]string) (code string, out map[string]any) {
 	switch method {
 	case "auth.test":
-		return "", map[string]any{"user_id": "U0LAPSE", "bot_id": botID, "team_id": "T1"}
+		return "", map[string]any{"user_id": "U0LAPSE", "bot_id": botID, "team_id": "T1", "enterprise_id": w.enterprise}
 	case "apps.connections.open":
 		return "", map[string]any{"url": w.socket}
 	case "users.lookupByEmail":

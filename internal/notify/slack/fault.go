@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"time"
 
 	"github.com/slack-go/slack"
@@ -23,6 +24,9 @@ func (c *Channel) fault(method, object string, err error) error {
 		return c.retry(method, max(limited.RetryAfter, time.Second))
 	}
 	if status, ok := errors.AsType[slack.StatusCodeError](err); ok {
+		if status.Code == http.StatusTooManyRequests {
+			return c.retry(method, retryDefault)
+		}
 		if posting && status.Code >= 500 {
 			return fmt.Errorf("slack %s: HTTP %d: %w", method, status.Code, notify.ErrUnsure)
 		}

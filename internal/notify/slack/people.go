@@ -82,7 +82,12 @@ func (c *Channel) open(ctx context.Context, email string) (string, slack.User, e
 	if err != nil {
 		return "", slack.User{}, c.fault("users.lookupByEmail", "nobody with the address "+email, err)
 	}
+	ours, err := c.ours(ctx, *user)
 	switch {
+	case err != nil:
+		return "", *user, err
+	case !ours:
+		return "", *user, fmt.Errorf("slack: %s is somebody of another workspace: %w", email, notify.ErrUnreachable)
 	case user.Deleted:
 		return "", *user, fmt.Errorf("slack: the account of %s is deactivated: %w", email, notify.ErrUnreachable)
 	case user.IsBot:
@@ -108,9 +113,26 @@ func (c *Channel) emailOf(ctx context.Context, id string) (string, error) {
 		}
 		user = &slack.User{ID: id}
 	}
-	if user.Deleted || user.IsBot {
+	ours, err := c.ours(ctx, *user)
+	if err != nil {
+		return "", err
+	}
+	if !ours || user.Deleted || user.IsBot {
 		user.Profile.Email = ""
 	}
 	c.people.put(c.people.byID, id, known{user: *user})
 	return user.Profile.Email, nil
+}
+
+// ours reports whether a user belongs to our workspace, or to another of our organisation. In a shared channel there are
+// others, whose addresses are what their own administrators wrote: such an address proves nothing here.
+func (c *Channel) ours(ctx context.Context, user slack.User) (bool, error) {
+	me, err := c.self(ctx)
+	if err != nil {
+		return false, err
+	}
+	if user.IsStranger || user.TeamID == "" {
+		return false, nil
+	}
+	return user.TeamID == me.TeamID || me.EnterpriseID != "" && user.Enterprise.EnterpriseID == me.EnterpriseID, nil
 }

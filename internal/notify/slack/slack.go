@@ -46,7 +46,7 @@ type Channel struct {
 
 	mu   sync.Mutex
 	pace map[string]*rate.Limiter // by conversation
-	bot  string                   // our bot's id, "" until it was asked for
+	me   *slack.AuthTestResponse  // nil until it was asked for
 }
 
 var _ notify.Channel = (*Channel)(nil)
@@ -97,25 +97,25 @@ func (c *Channel) Check(ctx context.Context) error {
 	return err
 }
 
-// self is the id of our bot.
-func (c *Channel) self(ctx context.Context) (string, error) {
+// self says which bot the token is of, and of which workspace.
+func (c *Channel) self(ctx context.Context) (*slack.AuthTestResponse, error) {
 	c.mu.Lock()
-	bot := c.bot
+	me := c.me
 	c.mu.Unlock()
-	if bot != "" {
-		return bot, nil
+	if me != nil {
+		return me, nil
 	}
-	r, err := c.api.AuthTestContext(ctx)
+	me, err := c.api.AuthTestContext(ctx)
 	if err != nil {
-		return "", c.fault("auth.test", "the token", err)
+		return nil, c.fault("auth.test", "the token", err)
 	}
-	if r.BotID == "" {
-		return "", errors.New("slack auth.test: the token is not that of a bot")
+	if me.BotID == "" || me.TeamID == "" {
+		return nil, errors.New("slack auth.test: the token is not that of a bot in a workspace")
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.bot = r.BotID
-	return r.BotID, nil
+	c.me = me
+	return me, nil
 }
 
 // place is the conversation that a recipient is reached in. A role without a channel of its own can't be reached: its
@@ -201,7 +201,7 @@ func (c *Channel) wait(ctx context.Context, place string) error {
 }
 
 // Find looks for all parts of a message in the conversation. With some of them there it says false: Send then posts the
-// others.
+// others. Slack may still be at work on what it did not answer: the later it is asked, the surer the answer.
 func (c *Channel) Find(ctx context.Context, m notify.Message) (notify.Receipt, bool, error) {
 	place, err := c.place(ctx, m.To)
 	if err != nil {
@@ -229,7 +229,7 @@ const skew = time.Hour
 // posted lists the parts of a message that are in a conversation, by key. It reads back to where the message was made,
 // to the end: a page that was not read is not a part that is missing.
 func (c *Channel) posted(ctx context.Context, place string, m notify.Message, parts int) (map[string]string, error) {
-	bot, err := c.self(ctx)
+	me, err := c.self(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -246,7 +246,7 @@ func (c *Channel) posted(ctx context.Context, place string, m notify.Message, pa
 		for _, msg := range h.Messages {
 			key, _ := msg.Metadata.EventPayload["key"].(string)
 			// Another app may copy our metadata: only what our bot wrote was sent.
-			if msg.Metadata.EventType != eventType || msg.BotID != bot || !strings.HasPrefix(key, m.Key+"#") {
+			if msg.Metadata.EventType != eventType || msg.BotID != me.BotID || !strings.HasPrefix(key, m.Key+"#") {
 				continue
 			}
 			out[key] = msg.Timestamp

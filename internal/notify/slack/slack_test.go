@@ -119,25 +119,26 @@ func TestFaults(t *testing.T) {
 		says string // part of the error
 		wait time.Duration
 	}{
-		"too many":        {trouble{method: post, status: 429, after: 7}, anna, nil, "again in 7s", 7 * time.Second},
-		"too many people": {trouble{method: "users.lookupByEmail", status: 429, after: 3}, anna, nil, "again in 3s", 3 * time.Second},
-		"too many, said":  {trouble{method: post, code: "ratelimited"}, anna, nil, "too many", retryDefault},
-		"500":             {trouble{method: post, status: 500}, anna, notify.ErrUnsure, "HTTP 500", 0},
-		"503 before":      {trouble{method: "conversations.open", status: 503}, anna, nil, "conversations.open: HTTP 503", 0},
-		"redirect":        {trouble{method: post, status: 302}, anna, nil, "HTTP 302", 0},
-		"fatal":           {trouble{method: post, code: "fatal_error"}, anna, notify.ErrUnsure, "fatal_error", 0},
-		"half an answer":  {trouble{method: post, body: `{"ok":true,"chan`}, anna, notify.ErrUnsure, "no answer", 0},
-		"empty answer":    {trouble{method: post, body: `{"ok":true}`}, anna, notify.ErrUnsure, "names no message", 0},
-		"lost before":     {trouble{method: "users.lookupByEmail", lost: true}, anna, nil, "no answer", 0},
-		"not there":       {trouble{method: post, code: "channel_not_found"}, team, notify.ErrUnreachable, "/invite", 0},
-		"not in":          {trouble{method: post, code: "not_in_channel"}, team, notify.ErrUnreachable, "not in the channel C0SECURITY", 0},
-		"archived":        {trouble{method: post, code: "is_archived"}, team, notify.ErrUnreachable, "archived", 0},
-		"no messages":     {trouble{method: post, code: "messages_tab_disabled"}, anna, notify.ErrUnreachable, "messages_tab", 0},
-		"unknown person":  {trouble{method: "users.lookupByEmail", code: "users_not_found"}, anna, notify.ErrUnreachable, "anna.berg@example.com", 0},
-		"bad token":       {trouble{method: post, code: "invalid_auth"}, anna, nil, "refuses the token", 0},
-		"revoked":         {trouble{method: "users.lookupByEmail", code: "token_revoked"}, anna, nil, "token_revoked", 0},
-		"scope":           {trouble{method: post, code: "missing_scope"}, anna, nil, "lacks the right chat:write", 0},
-		"echo":            {trouble{method: post, code: "echo_" + token}, anna, nil, "echo_<secret>", 0},
+		"too many":          {trouble{method: post, status: 429, after: 7}, anna, nil, "again in 7s", 7 * time.Second},
+		"too many people":   {trouble{method: "users.lookupByEmail", status: 429, after: 3}, anna, nil, "again in 3s", 3 * time.Second},
+		"too many, said":    {trouble{method: post, code: "ratelimited"}, anna, nil, "too many", retryDefault},
+		"too many, no time": {trouble{method: post, status: 429}, anna, nil, "too many", retryDefault},
+		"500":               {trouble{method: post, status: 500}, anna, notify.ErrUnsure, "HTTP 500", 0},
+		"503 before":        {trouble{method: "conversations.open", status: 503}, anna, nil, "conversations.open: HTTP 503", 0},
+		"redirect":          {trouble{method: post, status: 302}, anna, nil, "HTTP 302", 0},
+		"fatal":             {trouble{method: post, code: "fatal_error"}, anna, notify.ErrUnsure, "fatal_error", 0},
+		"half an answer":    {trouble{method: post, body: `{"ok":true,"chan`}, anna, notify.ErrUnsure, "no answer", 0},
+		"empty answer":      {trouble{method: post, body: `{"ok":true}`}, anna, notify.ErrUnsure, "names no message", 0},
+		"lost before":       {trouble{method: "users.lookupByEmail", lost: true}, anna, nil, "no answer", 0},
+		"not there":         {trouble{method: post, code: "channel_not_found"}, team, notify.ErrUnreachable, "/invite", 0},
+		"not in":            {trouble{method: post, code: "not_in_channel"}, team, notify.ErrUnreachable, "not in the channel C0SECURITY", 0},
+		"archived":          {trouble{method: post, code: "is_archived"}, team, notify.ErrUnreachable, "archived", 0},
+		"no messages":       {trouble{method: post, code: "messages_tab_disabled"}, anna, notify.ErrUnreachable, "messages_tab", 0},
+		"unknown person":    {trouble{method: "users.lookupByEmail", code: "users_not_found"}, anna, notify.ErrUnreachable, "anna.berg@example.com", 0},
+		"bad token":         {trouble{method: post, code: "invalid_auth"}, anna, nil, "refuses the token", 0},
+		"revoked":           {trouble{method: "users.lookupByEmail", code: "token_revoked"}, anna, nil, "token_revoked", 0},
+		"scope":             {trouble{method: post, code: "missing_scope"}, anna, nil, "lacks the right chat:write", 0},
+		"echo":              {trouble{method: post, code: "echo_" + token}, anna, nil, "echo_<secret>", 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorkspace(t)
@@ -183,8 +184,9 @@ func TestWhoCantBeReached(t *testing.T) {
 	w := newWorkspace(t)
 	w.user("U3GONE", "gone@example.com").Deleted = true
 	w.user("U4BOT", "bot@example.com").IsBot = true
+	w.user("U6OTHER", "other@example.com").TeamID = "T2"
 	c := w.channel(Options{})
-	for email, says := range map[string]string{"": "no e-mail", "gone@example.com": "deactivated", "bot@example.com": "bot", "nobody@example.com": "nobody with"} {
+	for email, says := range map[string]string{"": "no e-mail", "other@example.com": "another workspace", "gone@example.com": "deactivated", "bot@example.com": "bot", "nobody@example.com": "nobody with"} {
 		m := digest(1)
 		m.To.Email = email
 		if _, err := c.Send(t.Context(), m); !errors.Is(err, notify.ErrUnreachable) || !strings.Contains(err.Error(), says) {
@@ -204,6 +206,42 @@ func TestWhoCantBeReached(t *testing.T) {
 	}
 	if w.count("chat.postMessage") != 2 {
 		t.Error("something was sent to somebody who can't be reached")
+	}
+}
+
+// Whoever comes from another workspace has the address that their own administrator wrote. It proves nothing, unless
+// the workspace is of our organisation.
+func TestStrangersHaveNoAddress(t *testing.T) {
+	w := newWorkspace(t)
+	w.user("U6OTHER", "anna.berg@example.com").TeamID = "T2"
+	w.user("U7STRANGER", "anna.berg@example.com").IsStranger = true
+	grid := w.user("U8GRID", "grid@example.com")
+	grid.TeamID, grid.Enterprise.EnterpriseID = "T3", "E1"
+	c := w.channel(Options{})
+	for id, want := range map[string]string{"U6OTHER": "", "U7STRANGER": "", "U1ANNA": "anna.berg@example.com", "U8GRID": ""} {
+		if got, err := c.emailOf(t.Context(), id); err != nil || got != want {
+			t.Errorf("%s: %q, %v, want %q", id, got, err, want)
+		}
+	}
+	w.enterprise = "E1"
+	if got, err := w.channel(Options{}).emailOf(t.Context(), "U8GRID"); err != nil || got != "grid@example.com" {
+		t.Errorf("of our organisation: %q, %v", got, err)
+	}
+}
+
+// However Slack lists what it has, the receipt has the parts in their order.
+func TestFindInAnyOrder(t *testing.T) {
+	w := newWorkspace(t)
+	c := w.channel(Options{})
+	m := digest(60)
+	r, err := c.Send(t.Context(), m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.Reverse(w.messages[annas])
+	found, ok, err := c.Find(t.Context(), m)
+	if err != nil || !ok || !slices.Equal(found.IDs, r.IDs) {
+		t.Errorf("found %+v, %t, %v; sent %+v", found, ok, err, r)
 	}
 }
 
