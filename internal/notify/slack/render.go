@@ -96,8 +96,12 @@ func (l *layout) plan() {
 		}
 	}
 	l.bulk = bulkAnswers(l.items)
+	var counts []string
 	for _, c := range l.m.Counts {
-		l.add(-1, fmt.Sprintf("*%d*  %s", c.N, clean(c.Text)))
+		counts = append(counts, fmt.Sprintf("*%d*  %s", c.N, clean(c.Text)))
+	}
+	if counts != nil {
+		l.add(-1, strings.Join(counts, "\n"))
 	}
 	for i, it := range l.items {
 		if i == 0 || group(it) != group(l.items[i-1]) {
@@ -138,7 +142,10 @@ func (l *layout) card(i int) {
 	open := pieces(about, l.otherwise(it))
 	// The longer of both forms, so that it stays in its place when it is decided.
 	decided := size{len(pieces(about, strings.Repeat("x", maxOutcome))), length(about) + maxOutcome}
-	need := size{max(len(open)+1, decided.blocks), max(length(about)+length(l.otherwise(it))+buttonsText, decided.text)}
+	need := size{max(len(open)+1, decided.blocks), max(length(about)+length(l.otherwise(it)), decided.text)}
+	if len(it.Answers) > 0 {
+		need.text = max(need.text, length(about)+length(l.otherwise(it))+buttonsText)
+	}
 
 	outcome, settled := l.m.Decided[fp]
 	texts := open

@@ -174,6 +174,12 @@ func TestRenderSizes(t *testing.T) {
 // Whatever is decided, and however much is said of it, every item stays in the part that it was sent in.
 func TestRenderDecidedKeepsParts(t *testing.T) {
 	m := digest(100)
+	for i := range m.Items { // so that the texts are what fills a part
+		m.Items[i].Finding.Message += strings.Repeat(" and more", 14)
+		if i > 50 {
+			m.Items[i].Answers = nil // nothing to answer, and something to say in the end
+		}
+	}
 	before := Render(m)
 	for _, outcome := range []string{"", "x", strings.Repeat("<said at length> ", 400)} {
 		m.Decided = map[finding.Fingerprint]string{}
@@ -193,7 +199,13 @@ func TestRenderDecidedKeepsParts(t *testing.T) {
 					t.Errorf("part %d has other items", i+1)
 				}
 			}
-			if got, want := len(pressed(after, actionAnswer+"keep")), len(m.Items)-len(m.Decided); got != want {
+			want := 0
+			for _, it := range m.Items {
+				if _, ok := m.Decided[it.Finding.Fingerprint]; !ok && it.Answers != nil {
+					want++
+				}
+			}
+			if got := len(pressed(after, actionAnswer+"keep")); got != want {
 				t.Errorf("%d items can be answered, want %d", got, want)
 			}
 		}
@@ -227,6 +239,33 @@ func TestRenderLongTexts(t *testing.T) {
 				t.Errorf("%d of %q: %d items can be kept, want 5", size, unit, n)
 			}
 		}
+	}
+}
+
+// Many short items are too many blocks before they are too much text; many counts are one text.
+func TestRenderManyBlocks(t *testing.T) {
+	m := digest(120)
+	for i := range m.Items {
+		it := &m.Items[i]
+		it.Finding = finding.Finding{Fingerprint: it.Finding.Fingerprint, SourceName: fmt.Sprint("s", i)}
+		it.Why, it.Otherwise, it.Due = "", "", time.Time{}
+	}
+	for _, p := range Render(m) {
+		checkPart(t, p)
+	}
+	for n := range 500 {
+		m.Counts = append(m.Counts, notify.Count{Text: "are counted", N: n})
+	}
+	var items, most int
+	for _, p := range Render(m) {
+		checkPart(t, p)
+		items, most = items+len(p.Items), max(most, len(p.Blocks))
+	}
+	if items != 120 || most < 40 {
+		t.Errorf("%d items, %d blocks at most", items, most)
+	}
+	if got := strings.Count(sections(Render(m)), "are counted"); got != 500 {
+		t.Errorf("%d counts of 500", got)
 	}
 }
 

@@ -281,6 +281,9 @@ func TestPeopleAreCached(t *testing.T) {
 	if err := send("anna.berg@example.com"); !errors.Is(err, notify.ErrUnreachable) {
 		t.Errorf("deactivated by now: %v", err)
 	}
+	if err := send("new@example.com"); err != nil {
+		t.Fatal(err)
+	}
 	w.mu.Lock()
 	w.closed["DU5NEW"] = "user_disabled"
 	w.mu.Unlock()
