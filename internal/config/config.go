@@ -17,6 +17,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/lapse-audit/lapse/internal/collect"
+	"github.com/lapse-audit/lapse/internal/notify"
 	"github.com/lapse-audit/lapse/internal/remediate"
 	"github.com/lapse-audit/lapse/internal/strict"
 )
@@ -41,6 +42,7 @@ type Config struct {
 	Report     Report    `yaml:"report"`
 
 	Remediation remediate.Settings `yaml:"remediation"`
+	Notify      notify.Settings    `yaml:"notify"`
 
 	File string `yaml:"-"` // as it was named
 	Dir  string `yaml:"-"` // absolute folder of File
@@ -316,6 +318,7 @@ func Default() Config {
 		Report:    Report{Dir: "./lapse-report"},
 
 		Remediation: remediate.Defaults(),
+		Notify:      notify.Defaults(),
 	}
 }
 
@@ -396,6 +399,11 @@ func (c *Config) validate() error {
 	if err := c.Remediation.Validate(); err != nil {
 		for _, e := range apart(err) {
 			fail(1, "remediation.%v", e)
+		}
+	}
+	if err := c.Notify.Validate(); err != nil {
+		for _, e := range apart(err) {
+			fail(1, "notify.%v", e)
 		}
 	}
 	for i := range c.Policies.Bundles {

@@ -16,6 +16,7 @@ type Recipient struct {
 	Name   string
 	Email  string
 	Role   string // security, app_owner:CRM; of a channel
+	Place  string // of a role: where it is reached, in the channel's words (#security), "" for not said
 	Zone   *time.Location
 }
 
@@ -24,8 +25,8 @@ type Urgency int
 
 // The urgencies, the greater the more urgent.
 const (
-	Normal  Urgency = iota
-	Soon            // due within three days
+	Normal Urgency = iota
+	Soon           // due within three days
 	Overdue
 )
 

@@ -219,9 +219,9 @@ type Answered struct {
 }
 
 // Answer records an answer with all that it changes, in one transaction: how its item stands then and, with accept, the
-// exception. The same id again changes nothing and gives what was recorded the first time. Of the item, what stands
+// exception, and what its message says of it (told, nil for nothing). The same id again changes nothing and gives what was recorded the first time. Of the item, what stands
 // must be as given: an item that somebody else answered meanwhile is an [ErrExists].
-func (s *State) Answer(ctx context.Context, actor Actor, a Answered, before, after Asked, accept *Exception) (Answered, error) {
+func (s *State) Answer(ctx context.Context, actor Actor, a Answered, before, after Asked, accept *Exception, told func(*Outgoing)) (Answered, error) {
 	err := s.decide(ctx, "record the answer to finding "+short(a.Finding), actor, func(d *decision) error {
 		if err := errors.Join(text("answer's id", a.ID, 1, maxID), text("reason", a.Reason, 0, maxReason), text("person who answers", a.By, 1, maxID)); err != nil {
 			return err
@@ -254,6 +254,11 @@ func (s *State) Answer(ctx context.Context, actor Actor, a Answered, before, aft
 		a.At = d.at
 		if err := d.putAnswered(KindAnswerGiven, a); err != nil {
 			return err
+		}
+		if told != nil && before.Message != "" {
+			if _, err := d.changeOutgoing(before.Message, told); err != nil {
+				return err
+			}
 		}
 		return d.putAsked(KindItemChanged, after)
 	})

@@ -53,23 +53,19 @@ func testOutbox(t *testing.T, o Options) {
 	if err != nil || len(box) != 1 || box[0].Status != OutboxQueued || !box[0].Queued.Equal(night) || string(box[0].Body) != `{"Key":"k1"}` {
 		t.Fatalf("a message was queued by half: %+v, %v", box, err)
 	}
-	m = box[0]
-	m.Status, m.Channel, m.Attempts = OutboxSending, "text", 1
-	if err := s.SetOutgoing(t.Context(), alice, m); err != nil {
-		t.Fatal(err)
+	change := func(f func(*Outgoing), items ...Asked) {
+		t.Helper()
+		if _, err := s.ChangeOutgoing(t.Context(), alice, "k1", f, items...); err != nil {
+			t.Fatal(err)
+		}
 	}
-	m.Status, m.Receipt = OutboxSent, json.RawMessage(`{"place":"x","ids":["1"]}`)
-	if err := s.SetOutgoing(t.Context(), alice, m); err != nil {
-		t.Fatal(err)
-	}
+	change(func(m *Outgoing) { m.Status, m.Channel, m.Attempts = OutboxSending, "text", 1 })
+	change(func(m *Outgoing) { m.Status, m.Receipt = OutboxSent, json.RawMessage(`{"place":"x","ids":["1"]}`) })
 	if box, err := s.Outbox(t.Context()); err != nil || len(box) != 0 {
 		t.Errorf("after sending: %+v, %v", box, err)
 	}
-	m.Stale = true
-	item.Message, item.Status = m.ID, AskedSettled
-	if err := s.SetOutgoing(t.Context(), alice, m, item); err != nil {
-		t.Fatal(err)
-	}
+	item.Message, item.Status = "k1", AskedSettled
+	change(func(m *Outgoing) { m.Stale, m.Body = true, json.RawMessage(`{"Key":"k1","Decided":{}}`) }, item)
 	if box, err := s.Outbox(t.Context()); err != nil || len(box) != 1 || !box[0].Stale {
 		t.Errorf("what is to be brought up to date: %+v, %v", box, err)
 	}
@@ -81,7 +77,7 @@ func testOutbox(t *testing.T, o Options) {
 	if n, err := s.CountOutbox(t.Context()); err != nil || n[OutboxSent] != 1 {
 		t.Errorf("%v, %v", n, err)
 	}
-	if err := s.SetOutgoing(t.Context(), alice, Outgoing{ID: "no", Status: OutboxSent}); !errors.Is(err, ErrNotFound) {
+	if _, err := s.ChangeOutgoing(t.Context(), alice, "no", func(*Outgoing) {}); !errors.Is(err, ErrNotFound) {
 		t.Errorf("a message that is not there was sent: %v", err)
 	}
 	verified(t, s)
@@ -98,18 +94,18 @@ func testAnswers(t *testing.T, o Options) {
 	kept := item
 	kept.Status = AskedKept
 	keep := Answered{ID: "click-1", Finding: fp, By: "hr:1", Channel: "text", Answer: "keep", Reason: "needed"}
-	if _, err := s.Answer(t.Context(), alice, keep, item, kept, &Exception{Scope: Scope{Fingerprint: fp}, Reason: "needed"}); err == nil {
+	if _, err := s.Answer(t.Context(), alice, keep, item, kept, &Exception{Scope: Scope{Fingerprint: fp}, Reason: "needed"}, nil); err == nil {
 		t.Error("kept for ever")
 	}
 	if all, err := s.Answers(t.Context(), AnswerFilter{}); err != nil || len(all) != 0 {
 		t.Fatalf("an answer without its exception was recorded: %+v, %v", all, err)
 	}
 	accept := &Exception{Scope: Scope{Fingerprint: fp}, Reason: "needed", By: "hr:1", Expires: night.AddDate(0, 1, 0)}
-	got, err := s.Answer(t.Context(), alice, keep, item, kept, accept)
+	got, err := s.Answer(t.Context(), alice, keep, item, kept, accept, nil)
 	if err != nil || got.Exception == "" {
 		t.Fatalf("%+v, %v", got, err)
 	}
-	again, err := s.Answer(t.Context(), alice, keep, item, kept, accept)
+	again, err := s.Answer(t.Context(), alice, keep, item, kept, accept, nil)
 	if err != nil || again.Exception != got.Exception {
 		t.Errorf("the second click: %+v, %v", again, err)
 	}
@@ -118,12 +114,12 @@ func testAnswers(t *testing.T, o Options) {
 	}
 	other := keep
 	other.ID, other.Answer, other.Pending = "click-2", "revoke", true
-	if _, err := s.Answer(t.Context(), bob, other, item, kept, nil); !errors.Is(err, ErrExists) {
+	if _, err := s.Answer(t.Context(), bob, other, item, kept, nil, nil); !errors.Is(err, ErrExists) {
 		t.Errorf("answered by two: %v", err)
 	}
 	revoke := kept
 	revoke.Status = AskedRevoke
-	if _, err := s.Answer(t.Context(), bob, other, kept, revoke, nil); err != nil {
+	if _, err := s.Answer(t.Context(), bob, other, kept, revoke, nil, nil); err != nil {
 		t.Fatal(err)
 	}
 	if all, err := s.Answers(t.Context(), AnswerFilter{Pending: true}); err != nil || len(all) != 1 {
@@ -150,7 +146,7 @@ func testAlteredNotices(t *testing.T, o Options) {
 		_, err = s.Queue(t.Context(), alice, Outgoing{ID: "k1", Kind: "first", To: "hr:1", Body: json.RawMessage(`{}`)}, []Asked{item})
 	}
 	if err == nil {
-		_, err = s.Answer(t.Context(), alice, Answered{ID: "a", Finding: fp, By: "hr:1", Channel: "text", Answer: "later", Until: night.Add(time.Hour), Pending: true}, after, after, nil)
+		_, err = s.Answer(t.Context(), alice, Answered{ID: "a", Finding: fp, By: "hr:1", Channel: "text", Answer: "later", Until: night.Add(time.Hour), Pending: true}, after, after, nil, nil)
 	}
 	if err != nil {
 		t.Fatal(err)

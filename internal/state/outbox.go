@@ -73,22 +73,12 @@ func (s *State) Queue(ctx context.Context, actor Actor, m Outgoing, items []Aske
 	return m, nil
 }
 
-// SetOutgoing records how a message stands now. With items it also records how they stand, in one transaction.
-func (s *State) SetOutgoing(ctx context.Context, actor Actor, m Outgoing, items ...Asked) error {
-	return s.decide(ctx, "record message "+m.ID, actor, func(d *decision) error {
-		standing, err := rows(d, scanOutgoing, selectOutbox+" WHERE id = $1", m.ID)
-		if err != nil {
-			return err
-		}
-		if len(standing) == 0 {
-			return ErrNotFound
-		}
-		m.Hash, m.Queued = sumOf(m.Body), standing[0].Queued
-		kind := map[OutboxStatus]string{OutboxQueued: KindMessageQueued, OutboxSending: KindMessageSending, OutboxSent: KindMessageSent, OutboxFailed: KindMessageFailed}[m.Status]
-		if kind == "" {
-			return fmt.Errorf("a message has no status %q", m.Status)
-		}
-		if err := d.putOutgoing(kind, m); err != nil {
+// ChangeOutgoing records how a message stands now: change is given what stands. With items it also records how they stand, in
+// one transaction.
+func (s *State) ChangeOutgoing(ctx context.Context, actor Actor, id string, change func(*Outgoing), items ...Asked) (Outgoing, error) {
+	var m Outgoing
+	err := s.decide(ctx, "record message "+id, actor, func(d *decision) (err error) {
+		if m, err = d.changeOutgoing(id, change); err != nil {
 			return err
 		}
 		for _, a := range items {
@@ -98,6 +88,28 @@ func (s *State) SetOutgoing(ctx context.Context, actor Actor, m Outgoing, items 
 		}
 		return nil
 	})
+	if err != nil {
+		return Outgoing{}, err
+	}
+	return m, nil
+}
+
+func (d *decision) changeOutgoing(id string, change func(*Outgoing)) (Outgoing, error) {
+	standing, err := rows(d, scanOutgoing, selectOutbox+" WHERE id = $1", id)
+	if err != nil {
+		return Outgoing{}, err
+	}
+	if len(standing) == 0 {
+		return Outgoing{}, ErrNotFound
+	}
+	m := standing[0]
+	change(&m)
+	m.ID, m.Queued, m.Hash = id, standing[0].Queued, sumOf(m.Body)
+	kind := map[OutboxStatus]string{OutboxQueued: KindMessageQueued, OutboxSending: KindMessageSending, OutboxSent: KindMessageSent, OutboxFailed: KindMessageFailed}[m.Status]
+	if kind == "" {
+		return m, fmt.Errorf("a message has no status %q", m.Status)
+	}
+	return m, d.putOutgoing(kind, m)
 }
 
 func (d *decision) putOutgoing(kind string, m Outgoing) error {
