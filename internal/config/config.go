@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -423,6 +424,11 @@ func (c *Config) validate() error {
 			fail(s.Line, "sources[%s]: type is missing", s.UID)
 		}
 		rosters[s.UID] = s.Roster
+	}
+	for _, uid := range slices.Sorted(maps.Keys(c.Notify.Owners)) {
+		if _, ok := seen[uid]; !ok {
+			fail(1, "notify.owners.%s: there is no such source", uid)
+		}
 	}
 	for _, s := range c.Sources {
 		if _, ok := seen[s.Authority]; s.Authority != "" && !ok {

@@ -97,11 +97,29 @@ func (o *Owners) Draft(n Night) Draft {
 		d.Letters = append(d.Letters, *turns[to])
 	}
 	d.settle(n, open)
+	if o.Settings.Summary && len(d.Letters)+len(d.Settled) > 0 {
+		d.Letters = slices.Insert(d.Letters, 0, o.summary(n, d))
+	}
 	limit := max(o.Settings.Hold.Least, o.Settings.Hold.Factor*n.Usual)
 	if d.New > limit && n.Sending.Released < n.Run {
 		d.Hold = fmt.Sprintf("%d findings are new, and %d is usual: nothing is sent before somebody has looked (`lapse notify preview`, then `lapse notify release`)", d.New, n.Usual)
 	}
 	return d
+}
+
+// summary tells the security team what a run gave rise to: once a run, and nothing where nothing is to be told.
+func (o *Owners) summary(n Night, d Draft) Letter {
+	m := Message{Key: fmt.Sprintf("summary-%d", n.Run), Kind: Summary, To: o.Recipient(RoleSecurity), Run: n.Run, AsOf: n.Time}
+	people, items := 0, map[Kind]int{}
+	for _, l := range d.Letters {
+		if l.Message.To.Person != "" {
+			people++
+		}
+		items[l.Message.Kind] += len(l.Message.Items)
+	}
+	m.Counts = []Count{{"findings are new", d.New}, {"findings are in first messages", items[First]}, {"findings are in reminders", items[Reminder]},
+		{"findings are past their deadline", items[Escalation]}, {"people are written to", people}, {"findings need no answer any more", len(d.Settled)}}
+	return Letter{Message: m}
 }
 
 // rank orders the kinds of a message of which some items are new and others are not.

@@ -427,6 +427,31 @@ func TestAskedAnew(t *testing.T) {
 	}
 }
 
+// The summary is told once a run, and not where there is nothing to tell.
+func TestSummary(t *testing.T) {
+	b := newBench(t, 3)
+	b.own.Settings.Summary = true
+	if s := b.must(); s.Sent != 3 {
+		t.Errorf("%+v", s)
+	}
+	i := slices.IndexFunc(b.post.messages, func(m Message) bool { return m.Kind == Summary })
+	if i < 0 || b.post.messages[i].To.Role != RoleSecurity || b.post.messages[i].Counts[0] != (Count{"findings are new", 3}) {
+		t.Errorf("the summary: %d of %+v", i, b.post.messages)
+	}
+	if s := b.must(); s.Sent != 0 {
+		t.Errorf("the same run again: %+v", s)
+	}
+	b.run, b.now = 3, b.now.AddDate(0, 0, 1)
+	if s := b.must(); s.Sent != 0 {
+		t.Errorf("a night on which nothing is new: %+v", s)
+	}
+	b.run, b.open = 4, nil
+	if s := b.must(); s.Sent != 1 || s.Updated != 2 {
+		t.Errorf("a night on which all is fixed: %+v", s)
+	}
+	b.whole()
+}
+
 func BenchmarkDraft(b *testing.B) {
 	o := newOwners()
 	var people []access.Identity

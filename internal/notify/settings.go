@@ -23,10 +23,11 @@ type Settings struct {
 	EscalateDays int   `yaml:"escalate_days"` // from then until the security team is
 	LaterDays    int   `yaml:"later_days"`    // the longest that an answer may be put off
 
-	Hold    Hold              `yaml:"hold"`
-	Quiet   Quiet             `yaml:"quiet"`
-	Zones   map[string]string `yaml:"zones"` // of people, by their location; else the zone of lapse.yaml
-	Summary bool              `yaml:"summary"`
+	Hold  Hold              `yaml:"hold"`
+	Quiet Quiet             `yaml:"quiet"`
+	Zones map[string]string `yaml:"zones"` // of people, by their location; else the zone of lapse.yaml
+	// Summary tells the security team after each run what it gave rise to.
+	Summary bool `yaml:"summary"`
 	// AfterScan lets each scan send what it gives rise to.
 	AfterScan bool `yaml:"after_scan"`
 
