@@ -27,7 +27,7 @@ func erp() {
 		log.Fatal(err)
 	}
 	if q.Op == "may" || q.Op == "native" {
-		os.Exit(15)
+		os.Exit(205) // the op is not known
 	}
 	f, err := os.Open(accounts)
 	if err != nil {
@@ -61,7 +61,7 @@ func erp() {
 		fmt.Print("{}")
 		return
 	}
-	os.Exit(10)
+	os.Exit(200) // there is no such account
 }
 
 // store writes a table in one step: whoever kills the process leaves the old one or the new one.

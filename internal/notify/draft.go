@@ -214,13 +214,13 @@ func (o *Owners) item(n Night, f Open, a state.Asked) Item {
 	if revocable(f.Finding) {
 		i.Answers = slices.Insert(i.Answers, 0, Revoke)
 	}
-	switch {
-	case a.Level == 0:
+	switch a.Level {
+	case 0:
 		i.Due, i.Otherwise = a.Deadline, "your manager is asked"
-		if a.To != "" && strings.HasPrefix(a.To, roleOwner) {
+		if IsRole(a.To) {
 			i.Otherwise = "the security team is asked"
 		}
-	case a.Level == 1:
+	case 1:
 		i.Due, i.Otherwise = a.Deadline, "the security team is asked"
 	}
 	switch {
