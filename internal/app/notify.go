@@ -47,8 +47,17 @@ func (a *App) AskedAbout(ctx context.Context, q FindingQuery) ([]Owned, error) {
 	return out, nil
 }
 
+// knownPeople are the people of the run that was last asked for: answers come many to a run.
+type knownPeople struct {
+	run    uint64
+	people *notify.People
+}
+
 // owners knows the people of a run.
 func (a *App) owners(ctx context.Context, run store.RunInfo) (*notify.Owners, error) {
+	if a.known.people != nil && a.known.run == run.ID {
+		return &notify.Owners{Settings: a.Config.Notify, People: a.known.people, Zone: a.Config.Location}, nil
+	}
 	var people []access.Identity
 	for p, err := range a.store.RunPeople(ctx, run.ID) {
 		if err != nil {
@@ -56,7 +65,8 @@ func (a *App) owners(ctx context.Context, run store.RunInfo) (*notify.Owners, er
 		}
 		people = append(people, p.Identity)
 	}
-	return &notify.Owners{Settings: a.Config.Notify, People: notify.NewPeople(people), Zone: a.Config.Location}, nil
+	a.known = knownPeople{run.ID, notify.NewPeople(people)}
+	return a.owners(ctx, run)
 }
 
 // openFindings are the open ones with what has to be known to say who is asked, and the exceptions of those that are
@@ -372,6 +382,40 @@ func (a *App) Answer(ctx context.Context, actor state.Actor, d notify.Decision) 
 		return ans, nil
 	}
 	return carried, nil
+}
+
+// Decide is Answer for a channel that tells whoever answered what came of it. A refusal is a reply, too; an error means that
+// nothing was recorded and that the channel may try again.
+func (a *App) Decide(ctx context.Context, actor state.Actor, d notify.Decision) (reply string, err error) {
+	ans, err := a.Answer(ctx, actor, d)
+	var refusal *notify.RefusalError
+	switch {
+	case errors.As(err, &refusal):
+		return "This was not recorded: " + refusal.Error() + ".", nil
+	case err != nil:
+		return "", err
+	}
+	return "Recorded: " + a.Answered(ans) + ".", nil
+}
+
+// Answered says what came of an answer.
+func (a *App) Answered(ans state.Answered) string {
+	when := ans.Until.In(a.Config.Location).Format("2006-01-02 15:04 MST")
+	switch {
+	case ans.Exception != "":
+		return fmt.Sprintf("%s accepts it until %s", ans.Exception, when)
+	case ans.Plan != "":
+		return fmt.Sprintf("%s, %s", ans.Plan, ans.Outcome)
+	case ans.Outcome != "":
+		return ans.Outcome
+	case ans.Pending:
+		return "a plan is made of it"
+	case ans.To != "":
+		return ans.To + " is asked"
+	case !ans.Until.IsZero():
+		return "asked again on " + when
+	}
+	return "the next in line is asked"
 }
 
 func (a *App) carryAnswers(ctx context.Context, actor state.Actor, decisions *state.State) (int, error) {

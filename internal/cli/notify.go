@@ -277,19 +277,6 @@ func (o *answerOptions) run(ctx context.Context, a *app.App, name, answer string
 	if o.format == "json" {
 		return printJSON(o.sys.Stdout, ans)
 	}
-	text := fmt.Sprintf("%s answers %s to %.12s", ans.By, strings.ReplaceAll(ans.Answer, "_", " "), ans.Finding)
-	switch {
-	case ans.Exception != "":
-		text += fmt.Sprintf(": %s accepts it until %s", ans.Exception, ans.Until.In(a.Config.Location).Format("2006-01-02 15:04 MST"))
-	case ans.Plan != "":
-		text += fmt.Sprintf(": %s, %s", ans.Plan, ans.Outcome)
-	case ans.Outcome != "":
-		text += ": " + ans.Outcome
-	case ans.To != "":
-		text += ": " + ans.To + " is asked"
-	case !ans.Until.IsZero():
-		text += ": asked again on " + ans.Until.In(a.Config.Location).Format("2006-01-02")
-	}
-	_, err = fmt.Fprintln(o.sys.Stdout, text)
+	_, err = fmt.Fprintf(o.sys.Stdout, "%s answers %s to %.12s: %s\n", ans.By, strings.ReplaceAll(ans.Answer, "_", " "), ans.Finding, a.Answered(ans))
 	return err
 }

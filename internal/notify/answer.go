@@ -17,6 +17,15 @@ import (
 // for it.
 const ChannelCLI = "cli"
 
+// RefusalError means that an answer is not taken: it is for whoever answered to read, and trying again doesn't help.
+type RefusalError struct{ Err error }
+
+func (e *RefusalError) Error() string { return e.Err.Error() }
+
+func (e *RefusalError) Unwrap() error { return e.Err }
+
+func refuse(format string, args ...any) error { return &RefusalError{fmt.Errorf(format, args...)} }
+
 var (
 	// ErrNotTheirs means that whoever answers is not who was asked, nor a delegate.
 	ErrNotTheirs = errors.New("it is not theirs to answer")
@@ -37,7 +46,7 @@ func (p *Pipeline) Answer(ctx context.Context, d Decision, open *Open) (state.An
 
 func (p *Pipeline) answer(ctx context.Context, d Decision, open *Open) (state.Answered, error) {
 	if strings.TrimSpace(d.ID) == "" {
-		return state.Answered{}, errors.New("it has no id")
+		return state.Answered{}, refuse("it has no id")
 	}
 	given, err := p.Decisions.Answers(ctx, state.AnswerFilter{ID: d.ID})
 	if err != nil {
@@ -45,7 +54,7 @@ func (p *Pipeline) answer(ctx context.Context, d Decision, open *Open) (state.An
 	}
 	if len(given) > 0 {
 		if given[0].Finding != string(d.Finding) || given[0].Answer != string(d.Answer) {
-			return state.Answered{}, fmt.Errorf("the id %s was used for another answer", d.ID)
+			return state.Answered{}, refuse("the id %s was used for another answer", d.ID)
 		}
 		return given[0], nil
 	}
@@ -56,16 +65,16 @@ func (p *Pipeline) answer(ctx context.Context, d Decision, open *Open) (state.An
 	a, ok := asked[string(d.Finding)]
 	switch {
 	case !ok || a.Message == "":
-		return state.Answered{}, fmt.Errorf("%w: nobody was asked about it", ErrGone)
+		return state.Answered{}, refuse("%w: nobody was asked about it", ErrGone)
 	case open == nil || a.Status == state.AskedSettled:
-		return state.Answered{}, fmt.Errorf("%w: the finding is not open any more", ErrGone)
+		return state.Answered{}, refuse("%w: the finding is not open any more", ErrGone)
 	}
 	by, err := p.authorised(d, a, *open)
 	if err != nil {
 		return state.Answered{}, err
 	}
 	if a.Status != state.AskedOpen {
-		return state.Answered{}, fmt.Errorf("%w: %w: it is %s", ErrGone, state.ErrExists, a.Status)
+		return state.Answered{}, refuse("%w: %w: it is %s", ErrGone, state.ErrExists, a.Status)
 	}
 	return p.take(ctx, d, *open, a, by)
 }
@@ -80,9 +89,12 @@ func (p *Pipeline) take(ctx context.Context, d Decision, open Open, a state.Aske
 	switch d.Answer {
 	case Keep:
 		if strings.TrimSpace(d.Reason) == "" || d.Until.IsZero() {
-			return ans, errors.New("to keep it takes a reason and a day until which")
+			return ans, refuse("to keep it takes a reason and a day until which")
 		}
 		after.Status = state.AskedKept
+		if limit := p.Now().Add(state.DefaultMaxException); !d.Until.After(p.Now()) || d.Until.After(limit) {
+			return ans, refuse("it can be kept until %s at the latest, and not into the past", p.dated(limit))
+		}
 		accept = &state.Exception{Scope: state.Scope{Fingerprint: string(d.Finding)}, Reason: d.Reason, By: by, Expires: d.Until}
 		if now := p.Now(); now.Before(time.Now()) { // under a run's clock it holds from then on
 			accept.Created = now
@@ -94,7 +106,7 @@ func (p *Pipeline) take(ctx context.Context, d Decision, open Open, a state.Aske
 			ans.Until = p.Now().Add(min(3, time.Duration(p.Owners.Settings.LaterDays)) * day)
 		}
 		if !ans.Until.After(p.Now()) || ans.Until.After(longest) {
-			return ans, fmt.Errorf("it can be put off until %s at the latest, and not into the past", p.dated(longest))
+			return ans, refuse("it can be put off until %s at the latest, and not into the past", p.dated(longest))
 		}
 		after.Later = ans.Until
 		text = fmt.Sprintf("asked again on %s, says %s", p.dated(ans.Until), name)
@@ -113,7 +125,7 @@ func (p *Pipeline) take(ctx context.Context, d Decision, open Open, a state.Aske
 		}
 	case Revoke:
 		if !revocable(open.Finding) {
-			return ans, errors.New("it is nothing that Lapse can take away: say what is to be done where it is decided, and answer keep or later here")
+			return ans, refuse("it is nothing that Lapse can take away: say what is to be done where it is decided, and answer keep or later here")
 		}
 		after.Status, ans.Pending = state.AskedRevoke, true
 		if earliest := p.Now().Add(time.Duration(p.Owners.Settings.EscalateDays) * day); after.Deadline.Before(earliest) {
@@ -121,13 +133,17 @@ func (p *Pipeline) take(ctx context.Context, d Decision, open Open, a state.Aske
 		}
 		text = "to be taken away, says " + name
 	default:
-		return ans, fmt.Errorf("%q is no answer: want revoke, keep, not_mine or later", d.Answer)
+		return ans, refuse("%q is no answer: want revoke, keep, not_mine or later", d.Answer)
 	}
 	actor := p.Actor
 	if d.Channel != ChannelCLI {
 		actor = state.Actor{ID: by}
 	}
-	return p.Decisions.Answer(ctx, actor, ans, a, after, accept, Tell(map[finding.Fingerprint]string{d.Finding: text}))
+	given, err := p.Decisions.Answer(ctx, actor, ans, a, after, accept, Tell(map[finding.Fingerprint]string{d.Finding: text}))
+	if errors.Is(err, state.ErrExists) { // somebody else answered meanwhile
+		err = &RefusalError{err}
+	}
+	return given, err
 }
 
 // authorised says who answers, if they may: who is asked, who was asked first, a delegate of theirs, or for a role whoever
@@ -144,11 +160,11 @@ func (p *Pipeline) authorised(d Decision, a state.Asked, open Open) (string, err
 		if role := o.Recipient(a.To); role.Person == "" && role.Email != "" && d.Channel != ChannelCLI && fold.Text(role.Email) == fold.Text(d.Email) {
 			return a.To, nil
 		}
-		return "", fmt.Errorf("%w: nobody knows who %s is: no person in the rosters has this address alone", ErrNotTheirs, d.Who)
+		return "", refuse("%w: nobody knows who %s is: no person in the rosters has this address alone", ErrNotTheirs, d.Who)
 	}
 	// Whoever has left, or benefits, answers nothing, whoever they were.
 	if reason := o.bars(who, open.Finding, open.Case, nil); reason != "" {
-		return "", fmt.Errorf("%w: %s %s", ErrNotTheirs, who, reason)
+		return "", refuse("%w: %s %s", ErrNotTheirs, who, reason)
 	}
 	for _, asked := range []string{a.To, a.First} {
 		switch {
@@ -159,26 +175,26 @@ func (p *Pipeline) authorised(d Decision, a state.Asked, open Open) (string, err
 			return who, nil
 		}
 	}
-	return "", fmt.Errorf("%w: %s is asked", ErrNotTheirs, a.To)
+	return "", refuse("%w: %s is asked", ErrNotTheirs, a.To)
 }
 
 // passOn is who is asked in the place of somebody whose it is not, "" for the next in line.
 func (p *Pipeline) passOn(d Decision, open Open, a state.Asked, by string) (string, error) {
 	if d.To == "" {
 		if a.To == RoleSecurity {
-			return "", errors.New("behind the security team is nobody: say whose it is")
+			return "", refuse("behind the security team is nobody: say whose it is")
 		}
 		return "", nil
 	}
 	to := p.Owners.People.Find(d.To)
 	if to == "" {
-		return "", fmt.Errorf("the rosters know nobody, or several, called %q: give the key (ROSTER:ID) or the address", d.To)
+		return "", refuse("the rosters know nobody, or several, called %q: give the key (ROSTER:ID) or the address", d.To)
 	}
 	if to == by || to == a.To {
-		return "", fmt.Errorf("%s is asked already", to)
+		return "", refuse("%s is asked already", to)
 	}
 	if reason := p.Owners.bars(to, open.Finding, open.Case, a.Passed); reason != "" {
-		return "", fmt.Errorf("%s can't be asked: %s %s", to, to, reason)
+		return "", refuse("%s can't be asked: %s %s", to, to, reason)
 	}
 	return to, nil
 }

@@ -41,7 +41,8 @@ func TestAnswerRefusals(t *testing.T) {
 		{"a finding that nobody was asked about", func(b *bench, d *Decision) { d.Finding = found(77, "hr:p1").Fingerprint }, ErrGone, "nobody was asked"},
 		{"no reason", func(_ *bench, d *Decision) { d.Reason = " " }, nil, "takes a reason"},
 		{"no expiry", func(_ *bench, d *Decision) { d.Until = time.Time{} }, nil, "takes a reason and a day"},
-		{"an expiry in the past", func(_ *bench, d *Decision) { d.Until = noon.Add(-time.Hour) }, nil, "which is past"},
+		{"an expiry in the past", func(_ *bench, d *Decision) { d.Until = noon.Add(-time.Hour) }, nil, "not into the past"},
+		{"kept for years", func(_ *bench, d *Decision) { d.Until = noon.AddDate(3, 0, 0) }, nil, "at the latest"},
 		{"put off for a year", func(_ *bench, d *Decision) { d.Answer, d.Until = Later, noon.AddDate(1, 0, 0) }, nil, "at the latest"},
 		{"passed on to a leaver", func(_ *bench, d *Decision) { d.Answer, d.To = NotMine, "p1@example.com" }, nil, "hr:p1 is ended"},
 		{"passed on to nobody", func(_ *bench, d *Decision) { d.Answer, d.To = NotMine, "ghost" }, nil, "the rosters know nobody"},
@@ -59,7 +60,8 @@ func TestAnswerRefusals(t *testing.T) {
 				open = &b.open[0]
 			}
 			_, err := b.pipeline().Answer(t.Context(), d, open)
-			if err == nil || c.want != nil && !errors.Is(err, c.want) || !strings.Contains(err.Error(), c.text) {
+			var refusal *RefusalError
+			if !errors.As(err, &refusal) || c.want != nil && !errors.Is(err, c.want) || !strings.Contains(err.Error(), c.text) {
 				t.Errorf("%v; want %q", err, c.text)
 			}
 			if all, err := b.state.Answers(t.Context(), state.AnswerFilter{}); err != nil || len(all) != 0 {

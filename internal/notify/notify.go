@@ -16,7 +16,6 @@ type Recipient struct {
 	Name   string
 	Email  string
 	Role   string // security, app_owner:CRM; of a channel
-	Place  string // of a role: where it is reached, in the channel's words (#security), "" for not said
 	Zone   *time.Location
 }
 

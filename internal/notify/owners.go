@@ -217,7 +217,7 @@ func (o *Owners) Recipient(to string) Recipient {
 		r.Email = o.Settings.Owners[source]
 	}
 	if to == RoleSecurity {
-		r.Name, r.Email, r.Place = "security team", o.Settings.Security.Email, o.Settings.Security.Channel
+		r.Name, r.Email = "security team", o.Settings.Security.Email
 	}
 	return r
 }

@@ -56,10 +56,8 @@ func addressee(r Recipient) string {
 	if who == "" {
 		who = r.ID()
 	}
-	for _, at := range []string{r.Email, r.Place} {
-		if at != "" {
-			who += " <" + at + ">"
-		}
+	if r.Email != "" {
+		who += " <" + r.Email + ">"
 	}
 	return who
 }

@@ -36,11 +36,10 @@ type Settings struct {
 	Webhook   Webhook        `yaml:"webhook"`
 }
 
-// Security is how the security team is reached.
+// Security is how the security team is reached. Where a messenger is used, its channel stands among the messenger's settings.
 type Security struct {
-	Email   string   `yaml:"email"`
-	Channel string   `yaml:"channel"` // in the words of the messenger: #security
-	People  []string `yaml:"people"`  // keys of who may answer for it
+	Email  string   `yaml:"email"`
+	People []string `yaml:"people"` // keys of who may answer for it
 }
 
 // Hold is when so much is new that a person has to look before anything is sent.
