@@ -329,10 +329,14 @@ func (a *App) notifyOnce(ctx context.Context, actor state.Actor, decisions *stat
 	}
 	d := owners.Draft(n)
 	out.Hold, out.Backlog = d.Hold, d.Backlog
-	if d.Hold != "" && n.Sending.HeldRun != n.Run {
-		if _, err := decisions.HoldSending(ctx, actor, n.Run, d.Hold); err != nil {
-			return false, err
-		}
+	switch {
+	case d.Hold != "" && n.Sending.HeldRun != n.Run:
+		_, err = decisions.HoldSending(ctx, actor, n.Run, d.Hold)
+	case d.Hold == "" && n.Sending.HeldRun != 0: // what was too much then is not any more
+		_, err = decisions.ReleaseSending(ctx, actor)
+	}
+	if err != nil {
+		return false, err
 	}
 	p := &notify.Pipeline{Decisions: decisions, Owners: owners, Channels: channels, Actor: actor, Now: a.Now, Log: a.Log}
 	if err := p.Queue(ctx, d); err != nil {

@@ -58,13 +58,11 @@ func (p *Pipeline) answer(ctx context.Context, d Decision, open *Open) (state.An
 		}
 		return given[0], nil
 	}
-	asked, err := p.Decisions.Asked(ctx, true)
-	if err != nil {
-		return state.Answered{}, err
-	}
-	a, ok := asked[string(d.Finding)]
+	a, err := p.Decisions.AskedAbout(ctx, string(d.Finding))
 	switch {
-	case !ok || a.Message == "":
+	case err != nil && !errors.Is(err, state.ErrNotFound):
+		return state.Answered{}, err
+	case err != nil || a.Message == "":
 		return state.Answered{}, refuse("%w: nobody was asked about it", ErrGone)
 	case open == nil || a.Status == state.AskedSettled:
 		return state.Answered{}, refuse("%w: the finding is not open any more", ErrGone)

@@ -21,7 +21,7 @@ type Decisions interface {
 	Outbox(context.Context) ([]state.Outgoing, error)
 	Outgoing(ctx context.Context, id string) (state.Outgoing, error)
 	ChangeOutgoing(ctx context.Context, actor state.Actor, id string, change func(*state.Outgoing), items ...state.Asked) (state.Outgoing, error)
-	Asked(ctx context.Context, all bool) (map[string]state.Asked, error)
+	AskedAbout(ctx context.Context, fingerprint string) (state.Asked, error)
 	SetAsked(context.Context, state.Actor, ...state.Asked) error
 	Answers(context.Context, state.AnswerFilter) ([]state.Answered, error)
 	Answer(ctx context.Context, actor state.Actor, a state.Answered, before, after state.Asked, accept *state.Exception, told func(*state.Outgoing)) (state.Answered, error)
@@ -379,18 +379,17 @@ func (p *Pipeline) unreachable(ctx context.Context, m state.Outgoing, msg Messag
 		return err
 	}
 	out.Unreachable++
-	asked, err := p.Decisions.Asked(ctx, false)
-	if err != nil {
-		return err
-	}
 	var items []state.Asked
 	for _, i := range msg.Items {
-		if a, ok := asked[string(i.Finding.Fingerprint)]; ok && a.Message == m.ID {
+		switch a, err := p.Decisions.AskedAbout(ctx, string(i.Finding.Fingerprint)); {
+		case err != nil && !errors.Is(err, state.ErrNotFound):
+			return err
+		case err == nil && a.Message == m.ID:
 			a.Passed, a.To, a.Message = append(a.Passed, a.To), "", ""
 			items = append(items, a)
 		}
 	}
-	_, err = p.Decisions.ChangeOutgoing(ctx, p.Actor, m.ID, func(now *state.Outgoing) {
+	_, err := p.Decisions.ChangeOutgoing(ctx, p.Actor, m.ID, func(now *state.Outgoing) {
 		now.Status, now.Ended, now.Detail = state.OutboxFailed, p.Now(), detail(cause)
 	}, items...)
 	return err

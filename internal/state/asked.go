@@ -152,6 +152,18 @@ func (s *State) Asked(ctx context.Context, all bool) (map[string]Asked, error) {
 	return out, nil
 }
 
+// AskedAbout reads how one finding stands with those who were asked about it. Nobody having been asked is an [ErrNotFound].
+func (s *State) AskedAbout(ctx context.Context, fingerprint string) (Asked, error) {
+	list, err := query(ctx, s, scanAsked, selectAsked+" WHERE id = $1", fingerprint)
+	if err == nil && len(list) == 0 {
+		err = ErrNotFound
+	}
+	if err != nil {
+		return Asked{}, fmt.Errorf("read who was asked about finding %s in %s: %w", short(fingerprint), s.name, err)
+	}
+	return list[0], nil
+}
+
 // SetAsked records how items stand, in one transaction.
 func (s *State) SetAsked(ctx context.Context, actor Actor, items ...Asked) error {
 	if len(items) == 0 {

@@ -74,6 +74,12 @@ func testOutbox(t *testing.T, o Options) {
 			t.Errorf("asked, all %v: %+v, %v", all, items, err)
 		}
 	}
+	if got, err := s.AskedAbout(t.Context(), item.ID); err != nil || got.Status != AskedSettled || got.To != "hr:1" {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if _, err := s.AskedAbout(t.Context(), "no"); !errors.Is(err, ErrNotFound) {
+		t.Errorf("somebody was asked about nothing: %v", err)
+	}
 	if n, err := s.CountOutbox(t.Context()); err != nil || n[OutboxSent] != 1 {
 		t.Errorf("%v, %v", n, err)
 	}
