@@ -37,6 +37,7 @@ type App struct {
 
 	state  *state.State
 	pack   *policy.Pack
+	known  knownPeople
 	added  []folder // of policies, beside those of lapse.yaml
 	store  *store.Store
 	closes []func() error

@@ -26,6 +26,7 @@ type PlanQuery struct {
 	Assignee string
 	Auto     bool   // only of policies in mode auto; lapse.yaml approves it
 	Reason   string // why it is made, if there is more to say
+	Answer   string // id of the answer that it is made from
 }
 
 func (q PlanQuery) words() string {
@@ -80,7 +81,7 @@ func (a *App) MakePlan(ctx context.Context, actor state.Actor, q PlanQuery, dry 
 	}
 	m := remediate.Maker{Settings: a.Config.Remediation, Facts: facts, Location: a.Config.Location, Plan: remediate.Plan{
 		ID: state.NewPlanID(), Kind: remediate.KindFindings, Made: a.Now().UTC().Truncate(time.Second), By: actor.ID,
-		Run: run.ID, RunTime: run.Time, Query: q.words(), Reason: q.Reason, Auto: q.Auto}}
+		Run: run.ID, RunTime: run.Time, Query: q.words(), Reason: q.Reason, Auto: q.Auto, Answer: q.Answer}}
 	for _, f := range found {
 		m.Add(f)
 	}
@@ -153,6 +154,11 @@ func (a *App) situation(ctx context.Context, p remediate.Plan, recorded state.Pl
 	s := remediate.Situation{Plan: p, Recorded: recorded, Steps: steps, Settings: a.Config.Remediation, Facts: facts, Now: a.Now(), Zone: a.Config.Location, Applier: applier}
 	if s.Approved, err = decisions.Approvals(ctx, p.ID); err != nil {
 		return s, err
+	}
+	if p.Answer != "" {
+		if s.Answers, err = decisions.Answers(ctx, state.AnswerFilter{ID: p.Answer}); err != nil {
+			return s, err
+		}
 	}
 	if s.Stops, err = decisions.Stops(ctx); err != nil {
 		return s, err

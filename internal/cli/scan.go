@@ -74,6 +74,11 @@ func (o *scanOptions) run(ctx context.Context) (err error) {
 	if err := o.printSummary(r, dir); err != nil {
 		return err
 	}
+	if a.Config.Notify.AfterScan {
+		if err := o.notify(ctx, a); err != nil {
+			return err
+		}
+	}
 	if o.failOn != "" {
 		n, err := a.Standing(ctx, out.Run.ID, failOn)
 		if err != nil {

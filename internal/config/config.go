@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -17,6 +18,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/lapse-audit/lapse/internal/collect"
+	"github.com/lapse-audit/lapse/internal/notify"
 	"github.com/lapse-audit/lapse/internal/remediate"
 	"github.com/lapse-audit/lapse/internal/strict"
 )
@@ -41,6 +43,7 @@ type Config struct {
 	Report     Report    `yaml:"report"`
 
 	Remediation remediate.Settings `yaml:"remediation"`
+	Notify      notify.Settings    `yaml:"notify"`
 
 	File string `yaml:"-"` // as it was named
 	Dir  string `yaml:"-"` // absolute folder of File
@@ -316,6 +319,7 @@ func Default() Config {
 		Report:    Report{Dir: "./lapse-report"},
 
 		Remediation: remediate.Defaults(),
+		Notify:      notify.Defaults(),
 	}
 }
 
@@ -398,6 +402,11 @@ func (c *Config) validate() error {
 			fail(1, "remediation.%v", e)
 		}
 	}
+	if err := c.Notify.Validate(); err != nil {
+		for _, e := range apart(err) {
+			fail(1, "notify.%v", e)
+		}
+	}
 	for i := range c.Policies.Bundles {
 		c.Policies.Bundles[i].validate(fail)
 	}
@@ -415,6 +424,11 @@ func (c *Config) validate() error {
 			fail(s.Line, "sources[%s]: type is missing", s.UID)
 		}
 		rosters[s.UID] = s.Roster
+	}
+	for _, uid := range slices.Sorted(maps.Keys(c.Notify.Owners)) {
+		if _, ok := seen[uid]; !ok {
+			fail(1, "notify.owners.%s: there is no such source", uid)
+		}
 	}
 	for _, s := range c.Sources {
 		if _, ok := seen[s.Authority]; s.Authority != "" && !ok {

@@ -24,8 +24,8 @@ type Urgency int
 
 // The urgencies, the greater the more urgent.
 const (
-	Normal  Urgency = iota
-	Soon            // due within three days
+	Normal Urgency = iota
+	Soon           // due within three days
 	Overdue
 )
 

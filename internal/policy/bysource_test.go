@@ -23,6 +23,14 @@ func TestOverridesBySource(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	for source, want := range map[string]string{"ad": "security", "crm": "app_owner"} {
+		if got := p.Assignee("ACME-01", source); got != want {
+			t.Errorf("%s is asked first in %s, want %s", got, source, want)
+		}
+	}
+	if got := p.Assignee("ACME-99", "ad"); got != "" {
+		t.Errorf("%s is asked about a policy that is not there", got)
+	}
 	for name, c := range map[string]struct {
 		only []string
 		want map[string][]string

@@ -122,6 +122,21 @@ func (p *Pack) Policy(id string) (Policy, bool) {
 	return Policy{}, false
 }
 
+// Assignee says who is asked first about what a policy finds in a source: account_owner, manager, app_owner or security; "" of
+// a policy that the pack lacks.
+func (p *Pack) Assignee(id, source string) string {
+	for _, policy := range p.policies {
+		if policy.ID != id {
+			continue
+		}
+		if variant := policy.sources[source]; variant != nil {
+			return variant.Assignee
+		}
+		return policy.Assignee
+	}
+	return ""
+}
+
 // Load reads the policies of all sources. If anything is at fault it returns every fault found, joined, each with its
 // file and line and with what to write instead; there is no half-loaded pack.
 func Load(opts Options, sources ...Source) (*Pack, error) {

@@ -64,6 +64,23 @@ func (s *Source) reach(entitlement string) map[string]bool {
 	return seen
 }
 
+// Privileged says whether an account is known to be privileged: by itself, by what it holds, or by the entitlement that a
+// finding on it is about, "" for none.
+func (s *Source) Privileged(account, entitlement string) bool {
+	known := func(b *bool) bool { return b != nil && *b }
+	if known(s.Accounts[account].Privileged) || entitlement != "" && known(s.Entitlements[entitlement].Privileged) {
+		return true
+	}
+	for _, g := range s.Grants[account] {
+		for e := range s.reach(g.EntitlementID) {
+			if known(s.Entitlements[e].Privileged) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // causes are the direct grants of an account by which it holds an entitlement: all of them have to go.
 func (s *Source) causes(account, entitlement string) []string {
 	var out []string

@@ -25,6 +25,7 @@ type Situation struct {
 	Zone     *time.Location
 	Applier  string // actor
 	Approved []state.Approval
+	Answers  []state.Answered // of which the plan is made, if of one
 	Stops    []state.Stop
 	Today    int // accounts changed in the last 24 hours, by all plans
 }
@@ -121,6 +122,9 @@ func approval(s Situation) (out []string) {
 
 // approves says why an approval doesn't count, "" if it does.
 func (s Situation) approves(a state.Approval) string {
+	if a.Method == MethodClick {
+		return s.clicked(a)
+	}
 	i := slices.IndexFunc(s.Settings.Approvers, func(p Approver) bool { return p.ID == a.By })
 	switch {
 	case i < 0:
@@ -136,6 +140,62 @@ func (s Situation) approves(a state.Approval) string {
 	}
 	if !Verify(s.Settings.Approvers[i], s.Recorded, a.Signature) {
 		return "the signature doesn't fit the key that lapse.yaml has"
+	}
+	return ""
+}
+
+// MethodClick is the method of an approval that is an assignee's answer.
+const MethodClick = "click"
+
+// clicked says why the answer of an assignee doesn't approve the plan, "" if it does. It speaks for one account that nobody
+// holds for privileged, and never for the person's own.
+func (s Situation) clicked(a state.Approval) string {
+	i := slices.IndexFunc(s.Answers, func(ans state.Answered) bool { return ans.ID == s.Plan.Answer && ans.Answer == "revoke" })
+	switch {
+	case !s.Settings.ByClick:
+		return "answers don't approve plans (remediation.approve_by_click)"
+	case a.Hash != s.Recorded.Hash:
+		return "it is for another text"
+	case s.Plan.Answer == "" || i < 0:
+		return "the plan is made of no answer that was recorded"
+	case s.Answers[i].By != a.By || s.Answers[i].Plan != "" && s.Answers[i].Plan != s.Plan.ID:
+		return "the answer is not theirs, or led to another plan"
+	case s.Settings.Separate && a.By == s.Applier:
+		return "they apply it (remediation.separate)"
+	}
+	objects := map[string]bool{}
+	for _, step := range s.Plan.Steps {
+		objects[step.Source+" "+step.Change.Object.ID] = true
+		if slices.ContainsFunc(step.Why, func(w Why) bool { return string(w.Finding) != s.Answers[i].Finding }) || len(step.Why) == 0 {
+			return "the plan is about more than the finding that was answered"
+		}
+		if step.Person == a.By {
+			return "the plan is about them"
+		}
+		if reason := s.privileged(step); reason != "" {
+			return reason
+		}
+	}
+	if len(objects) != 1 {
+		return fmt.Sprintf("the plan touches %s, and an answer approves one", count(len(objects), "account"))
+	}
+	return ""
+}
+
+// privileged says why a step is not for an assignee to approve, "" if it is: what nobody knows not to be privileged may be.
+func (s Situation) privileged(step Step) string {
+	src := s.Facts[step.Source]
+	if step.Change.Object.Kind != access.HolderAccount || src == nil {
+		return "it is not about an account"
+	}
+	a, ok := src.Accounts[step.Change.Object.ID]
+	switch {
+	case !ok:
+		return "the account is not in the last snapshot"
+	case a.Privileged == nil:
+		return "nobody knows whether the account is privileged"
+	case src.Privileged(a.ID, step.Change.Entitlement):
+		return "the account is privileged"
 	}
 	return ""
 }

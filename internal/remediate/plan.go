@@ -40,9 +40,11 @@ type Plan struct {
 	// Confidential plans are told to nobody but those who carry them out.
 	Confidential bool `json:"confidential,omitempty"`
 	// Auto says that lapse.yaml approves it.
-	Auto  bool   `json:"auto,omitempty"`
-	Steps []Step `json:"steps"`
-	Left  []Left `json:"left,omitempty"`
+	Auto bool `json:"auto,omitempty"`
+	// Answer is the id of an assignee's answer that it is made from.
+	Answer string `json:"answer,omitempty"`
+	Steps  []Step `json:"steps"`
+	Left   []Left `json:"left,omitempty"`
 }
 
 // Step is one change of a plan.

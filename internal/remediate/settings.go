@@ -16,10 +16,12 @@ import (
 
 // Settings are the section remediation of lapse.yaml. What is not set there is as Defaults has it: every belt on.
 type Settings struct {
-	Contact   string                    `yaml:"contact"`   // whom to call about a change: it is written onto changed objects
-	Approvers []Approver                `yaml:"approvers"` // who may approve plans
-	Approvals int                       `yaml:"approvals"` // how many of them a plan needs
-	Separate  bool                      `yaml:"separate"`  // whoever made a plan may not approve it, whoever approved it may not apply it
+	Contact   string     `yaml:"contact"`   // whom to call about a change: it is written onto changed objects
+	Approvers []Approver `yaml:"approvers"` // who may approve plans
+	Approvals int        `yaml:"approvals"` // how many of them a plan needs
+	// ByClick lets the answer of whoever was asked about a finding approve a plan for that one account.
+	ByClick   bool                      `yaml:"approve_by_click"`
+	Separate  bool                      `yaml:"separate"` // whoever made a plan may not approve it, whoever approved it may not apply it
 	Caps      Caps                      `yaml:"caps"`
 	PlanHours int                       `yaml:"plan_hours"`   // how old a plan may be
 	Roster    int                       `yaml:"roster_hours"` // how old what HR says may be

@@ -18,7 +18,8 @@ type telling struct {
 	record string
 }
 
-var families = map[string]bool{"exception": true, "link": true, "people": true, "shrink": true, "plan": true, "approval": true, "change": true, "stop": true}
+var families = map[string]bool{"exception": true, "link": true, "people": true, "shrink": true, "plan": true, "approval": true, "change": true, "stop": true,
+	"notify": true, "message": true, "item": true, "answer": true}
 
 func (t records) apply(e Entry) {
 	family, _, _ := strings.Cut(e.Kind, ".")
@@ -67,6 +68,9 @@ func (s *State) compare(ctx context.Context, tx *sql.Tx, told records, v *Verifi
 	if err := s.compareRemediation(ctx, tx, v, check); err != nil {
 		return err
 	}
+	if err := s.compareNotify(ctx, tx, v, check); err != nil {
+		return err
+	}
 	joins, err := loadJoins(ctx, tx)
 	if err != nil {
 		return err
@@ -100,6 +104,26 @@ func (s *State) compareRemediation(ctx context.Context, tx *sql.Tx, v *Verificat
 		return err
 	}
 	return compareRows(ctx, tx, selectStops, scanStop, func(stop Stop) error { return check("stop", stop.ID, stop) })
+}
+
+// compareNotify checks whether people are asked, what they were sent, how that stands, and what they answered.
+func (s *State) compareNotify(ctx context.Context, tx *sql.Tx, v *Verification, check func(family, id string, record any) error) error {
+	if err := compareRows(ctx, tx, selectSending, scanSending, func(n Sending) error { return check("notify", n.ID, n) }); err != nil {
+		return err
+	}
+	err := compareRows(ctx, tx, selectOutbox, scanOutgoing, func(m Outgoing) error {
+		if sumOf(m.Body) != m.Hash {
+			v.fault(0, "message %s was altered behind the ledger's back: its text doesn't fit its hash", m.ID)
+		}
+		return check("message", m.ID, m)
+	})
+	if err != nil {
+		return err
+	}
+	if err := compareRows(ctx, tx, selectAsked, scanAsked, func(a Asked) error { return check("item", a.ID, a) }); err != nil {
+		return err
+	}
+	return compareRows(ctx, tx, selectAnswers, scanAnswered, func(a Answered) error { return check("answer", a.ID, a) })
 }
 
 func compareRows[T any](ctx context.Context, tx *sql.Tx, text string, scan func(*sql.Rows) (T, error), check func(T) error) error {

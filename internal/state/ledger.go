@@ -37,9 +37,21 @@ const (
 	KindChangeEnded      = "change.ended"
 	KindStopSet          = "stop.set"
 	KindStopLifted       = "stop.lifted"
+	KindNotifyStarted    = "notify.started"
+	KindNotifyHeld       = "notify.held"
+	KindNotifyReleased   = "notify.released"
+	KindMessageQueued    = "message.queued"
+	KindMessageSending   = "message.sending"
+	KindMessageSent      = "message.sent"
+	KindMessageFailed    = "message.failed"
+	KindItemAsked        = "item.asked"
+	KindItemChanged      = "item.changed"
+	KindAnswerGiven      = "answer.given"
+	KindAnswerCarried    = "answer.carried"
 )
 
-var ownKinds = []string{"exception.", "link.", "people.", "shrink.", "name.", "plan.", "approval.", "refusal.", "change.", "stop."}
+var ownKinds = []string{"exception.", "link.", "people.", "shrink.", "name.", "plan.", "approval.", "refusal.", "change.", "stop.",
+	"notify.", "message.", "item.", "answer."}
 
 // Entry is one link of the ledger's chain. Payload is canonical JSON: keys
 // sorted, no insignificant space. An entry about a decision carries the whole
