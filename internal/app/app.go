@@ -14,6 +14,7 @@ import (
 
 	"github.com/lapse-audit/lapse/internal/collect"
 	"github.com/lapse-audit/lapse/internal/config"
+	"github.com/lapse-audit/lapse/internal/notify/slack"
 	"github.com/lapse-audit/lapse/internal/policy"
 	"github.com/lapse-audit/lapse/internal/state"
 	"github.com/lapse-audit/lapse/internal/store"
@@ -40,6 +41,7 @@ type App struct {
 	known  knownPeople
 	added  []folder // of policies, beside those of lapse.yaml
 	store  *store.Store
+	slack  *slack.Channel
 	closes []func() error
 
 	opening  sync.Mutex                 // guards changers, and closes while one is added

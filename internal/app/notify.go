@@ -56,7 +56,7 @@ type knownPeople struct {
 // owners knows the people of a run.
 func (a *App) owners(ctx context.Context, run store.RunInfo) (*notify.Owners, error) {
 	if a.known.people != nil && a.known.run == run.ID {
-		return &notify.Owners{Settings: a.Config.Notify, People: a.known.people, Zone: a.Config.Location}, nil
+		return &notify.Owners{Settings: a.Config.Notify.Settings, People: a.known.people, Zone: a.Config.Location}, nil
 	}
 	var people []access.Identity
 	for p, err := range a.store.RunPeople(ctx, run.ID) {
@@ -262,6 +262,13 @@ func (a *App) Preview(ctx context.Context) (notify.Draft, error) {
 func (a *App) channels(ctx context.Context) ([]notify.Channel, error) {
 	var out []notify.Channel
 	c := a.Config.Notify
+	if c.Slack != nil {
+		ch, err := a.Slack(ctx)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, ch)
+	}
 	if c.Webhook.URL != "" {
 		secret, err := (config.Secret{Secret: c.Webhook.Secret}).Resolve(ctx, a.Config.Dir)
 		if err != nil {

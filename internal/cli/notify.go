@@ -27,7 +27,7 @@ and asks the manager and then the security team where nobody answers. How is set
   lapse notify send
   lapse notify answer 3fa9c2 --as hr:1001 keep --reason "needed for the audit" --until 2027-01-31`,
 	}
-	cmd.AddCommand(newNotifyStart(g), newNotifyStatus(g), newNotifyPreview(g), newNotifySend(g), newNotifyRelease(g), newNotifyAnswer(g))
+	cmd.AddCommand(newNotifyStart(g), newNotifyStatus(g), newNotifyPreview(g), newNotifySend(g), newNotifyRelease(g), newNotifyAnswer(g), newNotifyListen(g))
 	return cmd
 }
 
@@ -279,4 +279,23 @@ func (o *answerOptions) run(ctx context.Context, a *app.App, name, answer string
 	}
 	_, err = fmt.Fprintf(o.sys.Stdout, "%s answers %s to %.12s: %s\n", ans.By, strings.ReplaceAll(ans.Answer, "_", " "), ans.Finding, a.Answered(ans))
 	return err
+}
+
+func newNotifyListen(g *global) *cobra.Command {
+	var address string
+	cmd := &cobra.Command{
+		Use:   "listen",
+		Short: "Take answers from Slack until interrupted",
+		Long: `Take the clicks of those who were asked: by Socket Mode, which needs no public address, or with --http by requests that Slack
+signs, at /slack. An answer is acknowledged when it was recorded, and not before.`,
+		RunE: withState(g, func(cmd *cobra.Command, _ []string, a *app.App, _ *state.State) error {
+			err := a.Listen(cmd.Context(), address)
+			if err == nil || cmd.Context().Err() != nil && errors.Is(err, context.Canceled) {
+				return nil
+			}
+			return fmt.Errorf("notify listen: %w", err)
+		}),
+	}
+	cmd.Flags().StringVar(&address, "http", "", "address to take signed requests at, such as 127.0.0.1:8080 behind a proxy with TLS; default: Socket Mode")
+	return cmd
 }

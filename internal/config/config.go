@@ -19,6 +19,7 @@ import (
 
 	"github.com/lapse-audit/lapse/internal/collect"
 	"github.com/lapse-audit/lapse/internal/notify"
+	"github.com/lapse-audit/lapse/internal/notify/slack"
 	"github.com/lapse-audit/lapse/internal/remediate"
 	"github.com/lapse-audit/lapse/internal/strict"
 )
@@ -43,12 +44,32 @@ type Config struct {
 	Report     Report    `yaml:"report"`
 
 	Remediation remediate.Settings `yaml:"remediation"`
-	Notify      notify.Settings    `yaml:"notify"`
+	Notify      Notify             `yaml:"notify"`
 
 	File string `yaml:"-"` // as it was named
 	Dir  string `yaml:"-"` // absolute folder of File
 
 	Location *time.Location `yaml:"-"`
+}
+
+// Notify is how people are asked about findings.
+type Notify struct {
+	notify.Settings `yaml:",inline"`
+
+	Slack *slack.Config `yaml:"slack"`
+}
+
+// Validate reports every setting that makes no sense.
+func (n *Notify) Validate() error {
+	err := n.Settings.Validate()
+	if n.Slack == nil {
+		return err
+	}
+	var errs []error
+	for _, e := range apart(n.Slack.Validate()) {
+		errs = append(errs, fmt.Errorf("slack.%w", e))
+	}
+	return errors.Join(append(apart(err), errs...)...)
 }
 
 // Store says where facts are kept.
@@ -319,7 +340,7 @@ func Default() Config {
 		Report:    Report{Dir: "./lapse-report"},
 
 		Remediation: remediate.Defaults(),
-		Notify:      notify.Defaults(),
+		Notify:      Notify{Settings: notify.Defaults()},
 	}
 }
 
@@ -445,6 +466,9 @@ func (c *Config) validate() error {
 
 // apart are the faults that were joined into one.
 func apart(err error) []error {
+	if err == nil {
+		return nil
+	}
 	if many, ok := err.(interface{ Unwrap() []error }); ok {
 		return many.Unwrap()
 	}

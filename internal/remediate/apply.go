@@ -534,9 +534,9 @@ func (e *Engine) find(ctx context.Context, je state.ChangeEntry) (state.ChangeSt
 	if err := json.Unmarshal(je.Change, &change); err != nil {
 		return "", nil, "", fmt.Errorf("change %s in the journal: %w", je.ID, err)
 	}
-	c, noSource := e.Open(je.Source)
-	if noSource != nil {
-		return state.ChangeUnknown, nil, noSource.Error(), nil
+	c, why := e.Open(je.Source)
+	if c == nil { // which is nothing to give up for: the outcome stays unknown
+		return state.ChangeUnknown, nil, fmt.Sprint(why), nil
 	}
 	lost := fmt.Errorf("%w: the process ended before the answer", access.ErrUnsure)
 	status, after, detail := e.readOnce(ctx, c, change, lost)

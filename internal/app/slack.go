@@ -1,0 +1,183 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/lapse-audit/lapse/internal/access"
+	"github.com/lapse-audit/lapse/internal/collect"
+	"github.com/lapse-audit/lapse/internal/config"
+	"github.com/lapse-audit/lapse/internal/notify"
+	"github.com/lapse-audit/lapse/internal/notify/slack"
+	"github.com/lapse-audit/lapse/internal/state"
+	"github.com/lapse-audit/lapse/internal/store"
+)
+
+// Slack is the channel that lapse.yaml describes.
+func (a *App) Slack(ctx context.Context) (*slack.Channel, error) {
+	c := a.Config.Notify.Slack
+	if c == nil {
+		return nil, fmt.Errorf("%s: notify.slack is missing", a.Config.File)
+	}
+	if a.slack != nil {
+		return a.slack, nil
+	}
+	var secrets slack.Secrets
+	for _, s := range []struct {
+		name string
+		from collect.Secret
+		to   *string
+	}{{"token", c.Token, &secrets.Token}, {"signing_secret", c.SigningSecret, &secrets.SigningSecret}, {"app_token", c.AppToken, &secrets.AppToken}} {
+		if !s.from.IsSet() {
+			continue
+		}
+		var err error
+		if *s.to, err = (config.Secret{Secret: s.from}).Resolve(ctx, a.Config.Dir); err != nil {
+			return nil, fmt.Errorf("notify.slack.%s: %w", s.name, err)
+		}
+	}
+	ch, err := slack.New(*c, secrets, slack.Options{Zone: a.Config.Location, Log: a.Log})
+	if err != nil {
+		return nil, err
+	}
+	a.slack = ch
+	return ch, nil
+}
+
+// Listen takes answers by Slack until ctx ends: by Socket Mode, or with an address by signed requests to /slack there.
+func (a *App) Listen(ctx context.Context, address string) error {
+	ch, err := a.Slack(ctx)
+	if err != nil {
+		return err
+	}
+	if err := ch.Check(ctx); err != nil {
+		return err
+	}
+	var one sync.Mutex // an App serves one at a time
+	answers := ch.Answers(slack.Callbacks{
+		Decide: func(ctx context.Context, d notify.Decision) (string, error) {
+			one.Lock()
+			defer one.Unlock()
+			return a.Decide(ctx, state.Actor{ID: "slack"}, d)
+		},
+		Who: func(ctx context.Context, by slack.Asker, user string) (string, error) {
+			one.Lock()
+			defer one.Unlock()
+			return a.who(ctx, by, user)
+		},
+		Mine: func(ctx context.Context, by slack.Asker) (string, error) {
+			one.Lock()
+			defer one.Unlock()
+			return a.mine(ctx, by)
+		},
+	})
+	defer answers.Wait()
+	if address == "" {
+		return answers.Run(ctx)
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/slack", answers)
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return err
+	}
+	a.Log.Info("taking answers", "at", "http://"+l.Addr().String()+"/slack")
+	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
+	ended := make(chan error, 1)
+	go func() { ended <- server.Serve(l) }()
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+	}
+	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	return errors.Join(server.Shutdown(closing), ctx.Err())
+}
+
+// asker is the person who asks by Slack, known by an address.
+func (a *App) asker(ctx context.Context, by slack.Asker) (store.RunPerson, bool, error) {
+	if by.Email == "" {
+		return store.RunPerson{}, false, nil
+	}
+	run, err := a.run(ctx, 0)
+	if err != nil {
+		return store.RunPerson{}, false, err
+	}
+	found, err := a.store.PersonByQuery(ctx, run.ID, by.Email)
+	if err != nil || len(found) != 1 || found[0].Status == access.PersonEnded {
+		return store.RunPerson{}, false, err
+	}
+	return found[0], true, nil
+}
+
+const unknownAsker = "Lapse knows nobody with your address in this workspace."
+
+// who says what accounts a person has, to their manager and to the security team.
+func (a *App) who(ctx context.Context, by slack.Asker, user string) (string, error) {
+	me, ok, err := a.asker(ctx, by)
+	if err != nil || !ok {
+		return unknownAsker, err
+	}
+	run, err := a.run(ctx, 0)
+	if err != nil {
+		return "", err
+	}
+	found, err := a.store.PersonByQuery(ctx, run.ID, user)
+	if err != nil {
+		return "", err
+	}
+	if len(found) != 1 || found[0].Key != me.Key && found[0].ManagerID != me.Key && !a.security(me.Key) {
+		return "There is nobody called so whom you may ask about.", nil
+	}
+	links, err := a.store.LinksOf(ctx, run.ID, found[0].Key)
+	if err != nil {
+		return "", err
+	}
+	lines := []string{fmt.Sprintf("%s (%s), as of %s:", found[0].Name, found[0].Status, run.Time.In(a.Config.Location).Format("2006-01-02 15:04 MST"))}
+	for _, l := range links {
+		lines = append(lines, fmt.Sprintf("- an account in %s, by %s", l.Source, l.Method))
+	}
+	if len(links) == 0 {
+		lines = append(lines, "- no account is known to be theirs")
+	}
+	return strings.Join(lines, "\n"), nil
+}
+
+// security says whether somebody may answer for the security team.
+func (a *App) security(person string) bool {
+	for _, p := range a.Config.Notify.Security.People {
+		if p == person {
+			return true
+		}
+	}
+	return false
+}
+
+// mine lists what a person is asked about.
+func (a *App) mine(ctx context.Context, by slack.Asker) (string, error) {
+	me, ok, err := a.asker(ctx, by)
+	if err != nil || !ok {
+		return unknownAsker, err
+	}
+	all, err := a.AskedAbout(ctx, FindingQuery{})
+	if err != nil {
+		return "", err
+	}
+	var lines []string
+	for _, o := range all {
+		if o.Asking.To.Person == me.Key {
+			lines = append(lines, "- "+o.Finding.Policy+": "+o.Finding.Message)
+		}
+	}
+	if len(lines) == 0 {
+		return "Nothing waits for you.", nil
+	}
+	return strings.Join(lines, "\n"), nil
+}
