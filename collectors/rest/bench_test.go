@@ -137,6 +137,20 @@ func BenchmarkCollect(b *testing.B) {
 	b.ReportMetric(float64(o.peak)/(1<<20), "peak-MiB")
 }
 
+// BenchmarkLatency reads from an app that takes 50 ms for a page, and compares with the least time that it can take: each
+// page says where the next one is, so that they come one after the other.
+func BenchmarkLatency(b *testing.B) {
+	const latency, pages = 50 * time.Millisecond, 40
+	for b.Loop() {
+		out := &discard{}
+		o := &bigOkta{users: 200 * pages, latency: latency}
+		if _, err := bigCollector(b, o).Collect(b.Context(), out); err != nil || o.pages != pages || out.n != o.users {
+			b.Fatal(o.pages, out.n, err)
+		}
+	}
+	b.ReportMetric(100*(latency*pages).Seconds()*float64(b.N)/b.Elapsed().Seconds(), "%-of-ideal")
+}
+
 // Memory is bounded by pages and not by users.
 func TestMemoryIsBounded(t *testing.T) {
 	if testing.Short() {

@@ -116,6 +116,6 @@ func BenchmarkLatency(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
-	ideal := latency*(pages-1)/ahead + 5*latency // two of capabilities, the first, the one behind the end, groups
+	ideal := latency*pages/ahead + 4*latency // two of capabilities, the first, groups; beside the pages is the one behind the end
 	b.ReportMetric(100*ideal.Seconds()*float64(b.N)/b.Elapsed().Seconds(), "%-of-ideal")
 }

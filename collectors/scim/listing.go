@@ -185,13 +185,15 @@ func idType(id text) string {
 // has reports whether a resource with the id was read.
 func (l *listing) has(id string) bool { return l.seen[maphash.String(l.seed, id)] > 0 }
 
-// fetch asks for one page.
-func (l *listing) fetch(ctx context.Context, at int) (page, error) {
+// fetch asks for one page, while it is let through the gate.
+func (l *listing) fetch(ctx context.Context, at int, gate chan struct{}) (page, error) {
 	q := url.Values{"startIndex": {strconv.Itoa(at)}, "count": {strconv.Itoa(l.size)}}
 	for name, values := range l.query {
 		q[name] = values
 	}
+	gate <- struct{}{}
 	body, err := l.client.get(ctx, l.endpoint, q)
+	<-gate
 	if err != nil {
 		return page{}, err
 	}
@@ -209,7 +211,8 @@ type fetcher struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	early  map[int]chan fetched
-	next   int // index of what to fetch early next
+	gate   chan struct{} // holds as many as are asked for at the same time
+	next   int           // index of what to fetch early next
 	off    bool
 }
 
@@ -219,24 +222,27 @@ type fetched struct {
 }
 
 func newFetcher(ctx context.Context, l *listing) *fetcher {
-	f := &fetcher{l: l, early: map[int]chan fetched{}, off: l.ahead < 2}
+	f := &fetcher{l: l, early: map[int]chan fetched{}, gate: make(chan struct{}, max(l.ahead, 1)), off: l.ahead < 2}
 	f.ctx, f.cancel = context.WithCancel(ctx)
 	return f
 }
 
-// ahead fetches pages that presumably follow: each as long as the one before index at. Where pages come short of that, it
-// stops guessing.
+// ahead fetches pages that presumably follow: each as long as the one before index at, and the one behind the end. Where
+// pages come short of that, it stops guessing. As many again as are asked for at the same time wait to be taken, so that the
+// server needn't wait while a page is taken.
 func (f *fetcher) ahead(at, size, total int) {
 	if _, ok := f.early[at]; !ok {
 		f.off = f.off || len(f.early) > 0 || size == 0
 		f.next = at
 	}
-	for !f.off && len(f.early) < f.l.ahead && f.next <= total {
+	for !f.off && len(f.early) < 2*f.l.ahead && f.next <= total+1 {
 		ch, index := make(chan fetched, 1), f.next
 		f.early[index] = ch
-		f.next += size
+		if f.next += size; index <= total {
+			f.next = min(f.next, total+1)
+		}
 		go func() {
-			p, err := f.l.fetch(f.ctx, index)
+			p, err := f.l.fetch(f.ctx, index, f.gate)
 			ch <- fetched{p, err}
 		}()
 	}
@@ -245,7 +251,7 @@ func (f *fetcher) ahead(at, size, total int) {
 func (f *fetcher) get(at int) (page, error) {
 	ch, ok := f.early[at]
 	if !ok {
-		return f.l.fetch(f.ctx, at)
+		return f.l.fetch(f.ctx, at, f.gate)
 	}
 	delete(f.early, at)
 	r := <-ch
