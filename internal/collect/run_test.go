@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -316,6 +317,40 @@ func TestIndex(t *testing.T) {
 	}
 	if x.Has("b", "77") || !x.Has("a", "77") || x.Len() != 100000 {
 		t.Error("name spaces are not kept apart")
+	}
+}
+
+// Where ids were seen is what a map would say, however the places follow each other: ids of one line, lines that are left
+// out, files in turn, and none.
+func TestIndexKnowsPlaces(t *testing.T) {
+	x := NewIndex()
+	roll := rand.New(rand.NewPCG(1, 2))
+	want := map[string]string{}
+	file, line, step := "", int64(0), int64(0)
+	for i := range 50_000 {
+		switch roll.IntN(40) {
+		case 0:
+			file, line, step = fmt.Sprint("f", roll.IntN(3)), roll.Int64N(1000), roll.Int64N(4)
+		case 1:
+			file, line, step = "", 0, 0
+		case 2:
+			step = roll.Int64N(100_000)
+		}
+		line += step
+		id := fmt.Sprint(i)
+		if _, dup := x.Add("a", id, uint64(i), file, line); dup {
+			t.Fatalf("%d is a duplicate", i)
+		}
+		want[id] = fmt.Sprint(file, " ", uint32(line), " ", i)
+	}
+	for id, place := range want {
+		was, dup := x.Add("a", id, 0, "", 0)
+		if got := fmt.Sprint(was.File, " ", was.Line, " ", was.content); !dup || got != place {
+			t.Fatalf("%s: %s, want %s", id, got, place)
+		}
+	}
+	if x.Len() != len(want) {
+		t.Errorf("%d ids, want %d", x.Len(), len(want))
 	}
 }
 
