@@ -68,7 +68,7 @@ func (x *Index) Add(space, id string, content uint64, file string, line int64) (
 	}
 	last := &x.contents[len(x.contents)-1]
 	*last = append(*last, uint32(content))
-	x.seen.add(key, x.count)
+	x.seen.set(key, x.count)
 	x.count++
 	return Seen{}, false
 }

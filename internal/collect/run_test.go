@@ -320,6 +320,22 @@ func TestIndex(t *testing.T) {
 	}
 }
 
+func TestMarks(t *testing.T) {
+	m := NewMarks()
+	for pass := range uint32(3) {
+		for i := range 20_000 {
+			at := m.Of(fmt.Sprint(i))
+			if was := m.Get(at); was != pass {
+				t.Fatalf("pass %d: %d has mark %d", pass, i, was)
+			}
+			m.Set(at, pass+1)
+		}
+	}
+	if n := m.Get(m.Of("none")); n != 0 || m.Len() != 20_000 {
+		t.Errorf("%d ids, and one that isn't there has mark %d", m.Len(), n)
+	}
+}
+
 // Where ids were seen is what a map would say, however the places follow each other: ids of one line, lines that are left
 // out, files in turn, and none.
 func TestIndexKnowsPlaces(t *testing.T) {

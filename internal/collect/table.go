@@ -55,10 +55,16 @@ func (t *table) find(hash [2]uint64) (number uint32, ok bool) {
 	return there.number, there.high != 0
 }
 
-// add puts in a hash that isn't there.
-func (t *table) add(hash [2]uint64, number uint32) {
+// set gives a hash a number.
+func (t *table) set(hash [2]uint64, number uint32) {
 	s := slotOf(hash, number)
 	p := t.part(s)
+	if len(p.slots) > 0 {
+		if there := &p.slots[p.at(s)]; there.high != 0 {
+			there.number = number
+			return
+		}
+	}
 	if p.used*5 >= len(p.slots)*4 {
 		old := p.slots
 		p.slots = make([]slot, max(8, len(old)*5/4))
