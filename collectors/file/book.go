@@ -203,29 +203,62 @@ func (b *book) readShared(ctx context.Context, name string) error {
 	})
 }
 
-// texts are many short texts in one piece of memory: each on its own would take three times as much.
+// texts are many short texts in blocks of memory: each on its own would take three times as much, and in one piece, that is
+// copied to grow, they would be there twice.
 type texts struct {
-	all  []byte
-	ends []uint32
+	blocks [][]byte   // of textBlock bytes, the last maybe less; a text may go on in the next
+	ends   [][]uint32 // of texts, textBlock in each
+	count  int
+	length int
 }
+
+const textBlock = 1 << 16
 
 func (t *texts) add(s string) {
-	t.all = append(t.all, s...)
-	t.ends = append(t.ends, uint32(len(t.all))) // maxShared is less
+	for rest := s; rest != ""; {
+		if t.length%textBlock == 0 {
+			t.blocks = append(t.blocks, make([]byte, 0, textBlock))
+		}
+		last := &t.blocks[len(t.blocks)-1]
+		n := min(len(rest), textBlock-len(*last))
+		*last = append(*last, rest[:n]...)
+		rest, t.length = rest[n:], t.length+n
+	}
+	if t.count%textBlock == 0 {
+		t.ends = append(t.ends, make([]uint32, 0, textBlock))
+	}
+	last := &t.ends[len(t.ends)-1]
+	*last = append(*last, uint32(t.length)) // maxShared is less
+	t.count++
 }
 
-func (t *texts) size() int { return len(t.all) + 4*len(t.ends) }
+func (t *texts) size() int { return t.length + 4*t.count }
 
 func (t *texts) at(i int) (string, bool) {
-	if i < 0 || i >= len(t.ends) {
+	if i < 0 || i >= t.count {
 		return "", false
 	}
-	begin := uint32(0)
+	begin, end := 0, t.end(i)
 	if i > 0 {
-		begin = t.ends[i-1]
+		begin = t.end(i - 1)
 	}
-	return string(t.all[begin:t.ends[i]]), true
+	if begin == end {
+		return "", true
+	}
+	if from := t.blocks[begin/textBlock][begin%textBlock:]; len(from) >= end-begin {
+		return string(from[:end-begin]), true
+	}
+	var b strings.Builder
+	for begin < end {
+		from := t.blocks[begin/textBlock][begin%textBlock:]
+		n := min(len(from), end-begin)
+		b.Write(from[:n])
+		begin += n
+	}
+	return b.String(), true
 }
+
+func (t *texts) end(i int) int { return int(t.ends[i/textBlock][i%textBlock]) }
 
 // escaped is how a character that XML can't hold is written: ECMA-376 part 1, 22.9.2.19 (ST_Xstring).
 var escaped = regexp.MustCompile(`_x([0-9A-Fa-f]{4})_`)
