@@ -14,6 +14,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/lapse-audit/lapse/internal/collect"
 )
 
 // book is a workbook (ECMA-376, Office Open XML): a zip archive of XML parts. Its sheets are read as streams; only the
@@ -25,7 +27,7 @@ type book struct {
 	limits limits
 	files  map[string]*zip.File
 	sheet  *zip.File
-	shared texts
+	shared collect.Texts
 	styles []style
 	y1904  bool // days count from 1904, as old Macs did
 }
@@ -191,9 +193,9 @@ func (b *book) readShared(ctx context.Context, name string) error {
 				case "rPh":
 					phonetic = false
 				case "si":
-					b.shared.add(unescape(text.String()))
+					b.shared.Add(unescape(text.String()))
 					text.Reset()
-					if b.shared.size() > maxShared {
+					if b.shared.Size() > maxShared {
 						return fmt.Errorf("the workbook's texts take more than %d bytes: save the sheet as CSV", maxShared)
 					}
 				}
@@ -202,63 +204,6 @@ func (b *book) readShared(ctx context.Context, name string) error {
 		})
 	})
 }
-
-// texts are many short texts in blocks of memory: each on its own would take three times as much, and in one piece, that is
-// copied to grow, they would be there twice.
-type texts struct {
-	blocks [][]byte   // of textBlock bytes, the last maybe less; a text may go on in the next
-	ends   [][]uint32 // of texts, textBlock in each
-	count  int
-	length int
-}
-
-const textBlock = 1 << 16
-
-func (t *texts) add(s string) {
-	for rest := s; rest != ""; {
-		if t.length%textBlock == 0 {
-			t.blocks = append(t.blocks, make([]byte, 0, textBlock))
-		}
-		last := &t.blocks[len(t.blocks)-1]
-		n := min(len(rest), textBlock-len(*last))
-		*last = append(*last, rest[:n]...)
-		rest, t.length = rest[n:], t.length+n
-	}
-	if t.count%textBlock == 0 {
-		t.ends = append(t.ends, make([]uint32, 0, textBlock))
-	}
-	last := &t.ends[len(t.ends)-1]
-	*last = append(*last, uint32(t.length)) // maxShared is less
-	t.count++
-}
-
-func (t *texts) size() int { return t.length + 4*t.count }
-
-func (t *texts) at(i int) (string, bool) {
-	if i < 0 || i >= t.count {
-		return "", false
-	}
-	begin, end := 0, t.end(i)
-	if i > 0 {
-		begin = t.end(i - 1)
-	}
-	if begin == end {
-		return "", true
-	}
-	if from := t.blocks[begin/textBlock][begin%textBlock:]; len(from) >= end-begin {
-		return string(from[:end-begin]), true
-	}
-	var b strings.Builder
-	for begin < end {
-		from := t.blocks[begin/textBlock][begin%textBlock:]
-		n := min(len(from), end-begin)
-		b.Write(from[:n])
-		begin += n
-	}
-	return b.String(), true
-}
-
-func (t *texts) end(i int) int { return int(t.ends[i/textBlock][i%textBlock]) }
 
 // escaped is how a character that XML can't hold is written: ECMA-376 part 1, 22.9.2.19 (ST_Xstring).
 var escaped = regexp.MustCompile(`_x([0-9A-Fa-f]{4})_`)
