@@ -85,6 +85,7 @@ func TestRunRejects(t *testing.T) {
 		access.Usage{AccountID: "1"},
 		access.Usage{AccountID: "1", SKU: "e"},
 		access.Seat{AccountID: "1"},
+		access.Account{ID: "4", Name: strings.Repeat("x", 10<<20)},
 	), &out, options(1))
 	if err != nil {
 		t.Fatal(err)
@@ -105,6 +106,7 @@ func TestRunRejects(t *testing.T) {
 		`x.csv line 14 column "holder_kind": want account or entitlement`,
 		`x.csv line 15 column "holder_id": the id is empty`,
 		`x.csv line 18 column "sku": the id is empty`,
+		`x.csv line 19 column "name": is a text of 10485760 bytes: the most is 1048576`,
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("-want +got\n%s", d)
