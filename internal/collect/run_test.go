@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"testing"
@@ -398,3 +399,19 @@ type discard struct{}
 
 func (discard) Put(access.Record) error { return nil }
 func (discard) Reject(Rejection) error  { return nil }
+
+// Frugal puts back what was, and leaves what somebody chose.
+func TestFrugal(t *testing.T) {
+	before := debug.SetGCPercent(100)
+	defer debug.SetGCPercent(before)
+	for _, c := range []struct{ set, during int }{{100, 50}, {30, 30}, {-1, -1}} {
+		debug.SetGCPercent(c.set)
+		restore := Frugal()
+		during := debug.SetGCPercent(c.set)
+		debug.SetGCPercent(during)
+		restore()
+		if after := debug.SetGCPercent(100); during != c.during || after != c.set {
+			t.Errorf("GOGC=%d: %d meanwhile, %d afterwards", c.set, during, after)
+		}
+	}
+}

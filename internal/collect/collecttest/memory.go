@@ -9,6 +9,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/lapse-audit/lapse/internal/collect"
 )
 
 // Accounts is how many accounts a benchmark reads: as many as LAPSE_BENCH_ACCOUNTS says, else usual.
@@ -25,10 +27,11 @@ func Accounts(b *testing.B, usual int) int {
 	return n
 }
 
-// Grown runs f and returns by how many MiB this process grew meanwhile at most: its resident memory, looked at a hundred
+// Grown runs f as frugally as a scan reads its sources, and returns by how many MiB this process grew meanwhile at most: its resident memory, looked at a hundred
 // times a second. What f doesn't need any more and the runtime has not given back counts, as it does for whoever pays for
 // the machine.
 func Grown(f func()) float64 {
+	defer collect.Frugal()()
 	debug.FreeOSMemory()
 	before := resident()
 	done := make(chan struct{})
