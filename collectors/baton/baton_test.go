@@ -430,6 +430,42 @@ func TestLeftovers(t *testing.T) {
 	}
 }
 
+// Names and ids of 10 MB, and texts that are none, are reported, and the others are read.
+func TestOddTexts(t *testing.T) {
+	m := company()
+	long := strings.Repeat("x", 10<<20)
+	m.resources = append(m.resources,
+		madeResource{"user", "long", long, m.resources[0].trait, nil, nil},
+		madeResource{"user", long, "Long", m.resources[0].trait, nil, nil},
+		madeResource{"user", "bytes", "a\xff", m.resources[0].trait, nil, nil})
+	var out keeper
+	res, err := collect.Run(t.Context(), collector(t, m.v1(t), Config{}), &out, collect.Options{Limits: collect.Limits{MaxRejected: 1}, Now: time.Now()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, r := range res.Rejections {
+		got = append(got, r.String())
+	}
+	want := []string{
+		`app.c1z: resources line 7 column "name": is a text of 10485760 bytes: the most is 1048576`,
+		`app.c1z: resources line 8 column "id": is a text of 10485765 bytes: the most is 1048576`,
+		`app.c1z: resources line 9 column "name": not valid UTF-8`,
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got\n%.2000s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	accounts := 0
+	for _, r := range out.records {
+		if _, ok := r.(access.Account); ok {
+			accounts++
+		}
+	}
+	if accounts != 3 {
+		t.Errorf("%d accounts, want the other three", accounts)
+	}
+}
+
 // Licenses with their seats, and credentials of accounts.
 func TestTraits(t *testing.T) {
 	for name, write := range formats {

@@ -14,6 +14,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/lapse-audit/lapse/internal/collect"
 )
 
 // book is a workbook (ECMA-376, Office Open XML): a zip archive of XML parts. Its sheets are read as streams; only the
@@ -25,7 +27,7 @@ type book struct {
 	limits limits
 	files  map[string]*zip.File
 	sheet  *zip.File
-	shared texts
+	shared collect.Texts
 	styles []style
 	y1904  bool // days count from 1904, as old Macs did
 }
@@ -191,9 +193,9 @@ func (b *book) readShared(ctx context.Context, name string) error {
 				case "rPh":
 					phonetic = false
 				case "si":
-					b.shared.add(unescape(text.String()))
+					b.shared.Add(unescape(text.String()))
 					text.Reset()
-					if b.shared.size() > maxShared {
+					if b.shared.Size() > maxShared {
 						return fmt.Errorf("the workbook's texts take more than %d bytes: save the sheet as CSV", maxShared)
 					}
 				}
@@ -201,30 +203,6 @@ func (b *book) readShared(ctx context.Context, name string) error {
 			return nil
 		})
 	})
-}
-
-// texts are many short texts in one piece of memory: each on its own would take three times as much.
-type texts struct {
-	all  []byte
-	ends []uint32
-}
-
-func (t *texts) add(s string) {
-	t.all = append(t.all, s...)
-	t.ends = append(t.ends, uint32(len(t.all))) // maxShared is less
-}
-
-func (t *texts) size() int { return len(t.all) + 4*len(t.ends) }
-
-func (t *texts) at(i int) (string, bool) {
-	if i < 0 || i >= len(t.ends) {
-		return "", false
-	}
-	begin := uint32(0)
-	if i > 0 {
-		begin = t.ends[i-1]
-	}
-	return string(t.all[begin:t.ends[i]]), true
 }
 
 // escaped is how a character that XML can't hold is written: ECMA-376 part 1, 22.9.2.19 (ST_Xstring).

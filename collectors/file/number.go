@@ -16,7 +16,7 @@ func (b *book) value(c sheetCell) (text, reason string) {
 	switch c.kind {
 	case "s":
 		i, err := strconv.Atoi(strings.TrimSpace(c.text))
-		text, ok := b.shared.at(i)
+		text, ok := b.shared.At(i)
 		if err != nil || !ok {
 			return "", "refers to a text that the workbook doesn't hold"
 		}

@@ -1,8 +1,13 @@
 package ldap
 
 import (
+	"bufio"
+	"encoding/base64"
+	"encoding/binary"
 	"fmt"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"sync"
 	"testing"
@@ -13,6 +18,7 @@ import (
 	"github.com/lapse-audit/lapse/collectors/ldap/ldaptest"
 	"github.com/lapse-audit/lapse/internal/access"
 	"github.com/lapse-audit/lapse/internal/collect"
+	"github.com/lapse-audit/lapse/internal/collect/collecttest"
 	"github.com/lapse-audit/lapse/internal/strict"
 )
 
@@ -102,4 +108,52 @@ func watchHeap(b *testing.B) func() uint64 {
 		}
 	})
 	return func() uint64 { close(done); all.Wait(); return high }
+}
+
+// BenchmarkLDIF reads LAPSE_BENCH_ACCOUNTS accounts, 100,000 by default, and a group for each thousand, from an export of
+// Active Directory, through the runner as a scan does.
+func BenchmarkLDIF(b *testing.B) {
+	n := collecttest.Accounts(b, 100_000)
+	file := filepath.Join(b.TempDir(), "ad.ldif")
+	f, err := os.Create(file)
+	if err != nil {
+		b.Fatal(err)
+	}
+	w := bufio.NewWriter(f)
+	guid := func(i int) string {
+		return base64.StdEncoding.EncodeToString(binary.BigEndian.AppendUint64(make([]byte, 8), uint64(i)))
+	}
+	const base = "DC=corp,DC=example"
+	fmt.Fprintf(w, "dn: %s\nobjectClass: domainDNS\nobjectGUID:: %s\n\n", base, guid(0))
+	for i := range n {
+		fmt.Fprintf(w, "dn: CN=User %[1]d,OU=People,%[2]s\nobjectClass: user\nsAMAccountName: user%07[1]d\ndisplayName: User %[1]d\nmail: user%[1]d@corp.example\nemployeeID: %[1]d\nuserAccountControl: 512\n"+
+			"whenCreated: 20190304050607.0Z\nlastLogonTimestamp: 134000000000000000\nprimaryGroupID: 513\nobjectGUID:: %[3]s\n\n", i, base, guid(i+1))
+	}
+	members := 0
+	for g := range n / 1000 {
+		fmt.Fprintf(w, "dn: CN=Group %[1]d,OU=Groups,%[2]s\nobjectClass: group\nsAMAccountName: group%[1]d\ngroupType: -2147483646\nobjectGUID:: %[3]s\n", g, base, guid(n+1+g))
+		for i := range 1000 {
+			fmt.Fprintf(w, "member: CN=User %d,OU=People,%s\n", g*1000+i, base)
+			members++
+		}
+		w.WriteByte('\n')
+	}
+	if err := w.Flush(); err != nil {
+		b.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		b.Fatal(err)
+	}
+	k := collector(b, Config{URL: strict.Texts{"ldif:" + file}, Kinds: []Kind{{Kind: access.KindHuman, OU: "OU=People," + base}}})
+	most := 0.0
+	for b.Loop() {
+		most = max(most, collecttest.Grown(func() {
+			out := &nowhere{}
+			if _, err := collect.Run(b.Context(), k, out, collect.Options{Limits: collect.DefaultLimits(), Now: time.Now()}); err != nil || out.n < n+members {
+				b.Fatal(out.n, err)
+			}
+		}))
+	}
+	b.ReportMetric(float64(n*b.N)/b.Elapsed().Seconds(), "accounts/s")
+	b.ReportMetric(most, "MiB")
 }

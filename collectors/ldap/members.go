@@ -2,30 +2,36 @@ package ldap
 
 import (
 	"hash/maphash"
+	"slices"
 
 	"github.com/lapse-audit/lapse/internal/access"
 	"github.com/lapse-audit/lapse/internal/collect"
 )
 
 // members resolves memberships once all entries are read. Groups name their members by something else than the id: a DN,
-// a login name, a SID. It keeps 24 bytes a membership and 40 a name, whatever their lengths: names are 128 bits of a
-// keyed hash.
+// a login name, a SID. It keeps 24 bytes a membership and 22 a name, whatever their lengths: names are hashes with a key.
 type members struct {
-	a, b    maphash.Seed
-	holders []holder
-	byName  map[nameKey]uint32
-	pairs   []pair
-	joins   []join
+	a, b   maphash.Seed
+	kinds  []holderKind  // of whoever can hold a grant
+	ids    collect.Texts // of the same
+	byName *collect.Marks
+	pairs  []pair
+	joins  []join
 }
 
 // nameKey is a hashed name.
-type nameKey [2]uint64
+type nameKey = collect.Mark
 
-// holder is whoever can hold a grant.
-type holder struct {
-	kind access.HolderKind // "" is known to be no holder of grants: a contact, a printer
-	id   string
-}
+// holderKind is an access.HolderKind.
+type holderKind uint8
+
+const (
+	noHolder holderKind = iota // known to hold no grants: a contact, a printer
+	holderAccount
+	holderEntitlement
+)
+
+var holderKinds = []access.HolderKind{noHolder: "", holderAccount: access.HolderAccount, holderEntitlement: access.HolderEntitlement}
 
 // pair says that the one with a name is a member of a group.
 type pair struct {
@@ -40,7 +46,7 @@ type join struct {
 }
 
 func newMembers() *members {
-	return &members{a: maphash.MakeSeed(), b: maphash.MakeSeed(), byName: map[nameKey]uint32{}}
+	return &members{a: maphash.MakeSeed(), b: maphash.MakeSeed(), byName: collect.NewMarks()}
 }
 
 // name is the key of a name within a space: "dn" with a canonical DN, "uid" with a folded login name, "sid".
@@ -59,12 +65,31 @@ func (m *members) name(space, text string) nameKey {
 
 // holder makes one known, by its names, and returns its number.
 func (m *members) holder(kind access.HolderKind, id string, names ...nameKey) uint32 {
-	no := uint32(len(m.holders))
-	m.holders = append(m.holders, holder{kind, id})
+	no := uint32(len(m.kinds))
+	m.kinds = append(m.kinds, holderKind(slices.Index(holderKinds, kind)))
+	m.ids.Add(id)
 	for _, n := range names {
-		m.byName[n] = no
+		m.call(n, no)
 	}
 	return no
+}
+
+// call gives one who is known a further name.
+func (m *members) call(name nameKey, no uint32) { m.byName.Set(name, no+1) }
+
+// find returns the number of the one with a name.
+func (m *members) find(name nameKey) (no uint32, ok bool) {
+	n := m.byName.Get(name)
+	return n - 1, n > 0
+}
+
+// kind is what the one with a number is.
+func (m *members) kind(no uint32) access.HolderKind { return holderKinds[m.kinds[no]] }
+
+// id is that of the one with a number.
+func (m *members) id(no uint32) string {
+	id, _ := m.ids.At(int(no))
+	return id
 }
 
 // add says that the one with this name, who may become known later, is a member of a group.
@@ -88,7 +113,7 @@ func (m *members) put(out collect.Sink) (left, error) {
 	var l left
 	seen := make(map[[2]uint32]struct{}, len(m.pairs)+len(m.joins))
 	grant := func(member, group uint32) error {
-		if m.holders[member].kind == "" {
+		if m.kind(member) == "" {
 			l.none++
 			return nil
 		}
@@ -96,10 +121,10 @@ func (m *members) put(out collect.Sink) (left, error) {
 			return nil
 		}
 		seen[[2]uint32{member, group}] = struct{}{}
-		return out.Put(access.Grant{HolderKind: m.holders[member].kind, HolderID: m.holders[member].id, EntitlementID: m.holders[group].id})
+		return out.Put(access.Grant{HolderKind: m.kind(member), HolderID: m.id(member), EntitlementID: m.id(group)})
 	}
 	for _, p := range m.pairs {
-		no, ok := m.byName[p.member]
+		no, ok := m.find(p.member)
 		if !ok {
 			l.unknown++
 			continue
@@ -109,8 +134,8 @@ func (m *members) put(out collect.Sink) (left, error) {
 		}
 	}
 	for _, j := range m.joins {
-		no, ok := m.byName[j.group]
-		if !ok || m.holders[no].kind != access.HolderEntitlement {
+		no, ok := m.find(j.group)
+		if !ok || m.kind(no) != access.HolderEntitlement {
 			l.unknown++
 			continue
 		}

@@ -39,7 +39,7 @@ func (o *owners) put(out collect.Sink, e located, v *view, rec access.Record, ow
 func (o *owners) settle(out collect.Sink) error {
 	for _, w := range o.waiting {
 		owner := ""
-		if no, ok := o.members.byName[w.owner]; ok {
+		if no, ok := o.members.find(w.owner); ok {
 			owner = o.known[no]
 		}
 		rec := w.rec

@@ -192,11 +192,11 @@ func (d *rfc2307) identity(dn string) (id, reason string) {
 
 // name makes a holder known by a name that should be its own. Where two have one, both hold what the name is given.
 func (d *rfc2307) name(no uint32, key nameKey) {
-	if was, taken := d.members.byName[key]; taken && was != no {
+	if was, taken := d.members.find(key); taken && was != no {
 		d.twins[key] = append(d.twins[key], no)
 		return
 	}
-	d.members.byName[key] = no
+	d.members.call(key, no)
 }
 
 // settleTwins gives those who share a name what was given to the first of them.
@@ -206,7 +206,7 @@ func (d *rfc2307) settleTwins() {
 	}
 	alias := func(no uint32) nameKey {
 		key := d.members.name("no", fmt.Sprint(no))
-		d.members.byName[key] = no
+		d.members.call(key, no)
 		return key
 	}
 	for _, p := range d.members.pairs { // those that are appended have no twins

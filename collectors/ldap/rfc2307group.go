@@ -149,7 +149,7 @@ func (t *memberships) add(d *rfc2307, member uint32) {
 // settleTold makes the groups that are known from memberOf alone, and adds the memberships that no group tells.
 func (d *rfc2307) settleTold() error {
 	for _, key := range d.told.order {
-		if _, known := d.members.byName[key]; known {
+		if _, known := d.members.find(key); known {
 			continue
 		}
 		text := d.told.dns[key]
@@ -174,8 +174,8 @@ func (d *rfc2307) settleTold() error {
 		d.told.groups[d.members.holder(access.HolderEntitlement, id, key)] = true
 	}
 	for _, j := range d.told.joins {
-		no := d.members.byName[j.group]
-		if d.members.holders[no].kind == access.HolderEntitlement && !d.hidden[no] && !d.told.groups[no] {
+		no, _ := d.members.find(j.group)
+		if d.members.kind(no) == access.HolderEntitlement && !d.hidden[no] && !d.told.groups[no] {
 			continue // the group tells itself who is in it
 		}
 		d.members.joins = append(d.members.joins, j)

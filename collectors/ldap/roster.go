@@ -172,8 +172,8 @@ func (r *roster) settle(out collect.Sink) error {
 		return nil
 	}
 	for _, w := range r.waiting {
-		if no, ok := r.members.byName[w.manager]; ok && r.people[no] {
-			w.person.ManagerID = r.members.holders[no].id
+		if no, ok := r.members.find(w.manager); ok && r.people[no] {
+			w.person.ManagerID = r.members.id(no)
 		}
 		w.at.locate(out)
 		if err := out.Put(w.person); err != nil {

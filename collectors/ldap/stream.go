@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/maphash"
 	"iter"
 	"slices"
 	"strconv"
@@ -12,6 +11,8 @@ import (
 	"time"
 
 	"github.com/go-ldap/ldap/v3"
+
+	"github.com/lapse-audit/lapse/internal/collect"
 )
 
 // stream reads the entries of one server, each once, in the order in which the server gives them.
@@ -23,8 +24,7 @@ type stream struct {
 	k        *Collector
 	s        *session
 	searches []search
-	seen     map[nameKey]struct{}
-	a, b     maphash.Seed
+	seen     *collect.Marks
 
 	referrals int64
 	resumed   int
@@ -40,7 +40,7 @@ type search struct {
 }
 
 func newStream(k *Collector, s *session, searches []search) *stream {
-	return &stream{k: k, s: s, searches: searches, seen: map[nameKey]struct{}{}, a: maphash.MakeSeed(), b: maphash.MakeSeed()}
+	return &stream{k: k, s: s, searches: searches, seen: collect.NewMarks()}
 }
 
 // patience is how often in a row a connection may break without a single new entry.
@@ -63,7 +63,7 @@ func (st *stream) all(ctx context.Context) iter.Seq2[located, error] {
 // again without a new entry.
 func (st *stream) insist(ctx context.Context, do func() error) error {
 	for failures := 0; ; {
-		before := len(st.seen)
+		before := st.seen.Len()
 		err := do()
 		switch {
 		case err == nil, errors.Is(err, errStop):
@@ -73,12 +73,12 @@ func (st *stream) insist(ctx context.Context, do func() error) error {
 		case !broken(err):
 			return fmt.Errorf("%s: %w", st.s.url, explain(err))
 		}
-		if len(st.seen) > before {
+		if st.seen.Len() > before {
 			failures = 0
 		}
 		for {
 			if failures++; failures > patience {
-				return fmt.Errorf("%s: %w: given up after %d entries, as %d attempts brought no other", st.s.url, err, len(st.seen), patience)
+				return fmt.Errorf("%s: %w: given up after %d entries, as %d attempts brought no other", st.s.url, err, st.seen.Len(), patience)
 			}
 			if err := pause(ctx, time.Duration(failures)*st.k.pause); err != nil {
 				return err
@@ -191,10 +191,10 @@ func (st *stream) pages(ctx context.Context, q search, yield func(located, error
 // once passes an entry on if it was not before.
 func (st *stream) once(e *ldap.Entry, yield func(located, error) bool) error {
 	key := st.key(e)
-	if _, twice := st.seen[key]; twice {
+	if st.seen.Get(key) > 0 {
 		return nil
 	}
-	st.seen[key] = struct{}{}
+	st.seen.Set(key, 1)
 	if !yield(located{Entry: e, File: st.s.url}, nil) {
 		return errStop
 	}
@@ -213,7 +213,7 @@ func (st *stream) key(e *ldap.Entry) nameKey {
 			break
 		}
 	}
-	return nameKey{maphash.String(st.a, text), maphash.String(st.b, text)}
+	return st.seen.Of(text)
 }
 
 // rangeOf finds the first attribute of which a server gave only a range of values ([MS-ADTS] 3.1.1.3.1.3.3):

@@ -107,6 +107,7 @@ func FuzzAnswer(f *testing.F) {
 			t.Errorf("at once %d rows and %v, byte by byte %d and %v", len(rows[0]), errs[0], len(rows[1]), errs[1])
 		}
 		for _, r := range rows[0] {
+			r.decode()
 			if s, ok := r.value.(string); ok && !utf8.ValidString(s) {
 				t.Errorf("%q is no text", s)
 			}

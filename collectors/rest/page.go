@@ -15,8 +15,22 @@ import (
 
 // row is one element of an answer's list. One that can't be read has a reason.
 type row struct {
+	raw    json.RawMessage // what decode makes a value of; nil where there is one already
 	value  any
 	reason string
+}
+
+// decode makes a value of what was read. Whoever makes records of rows does it, and not whoever reads them: the next page
+// is asked for sooner.
+func (r *row) decode() {
+	if r.raw == nil {
+		return
+	}
+	v, err := decode(r.raw)
+	r.raw = nil
+	if r.value = v; err != nil { // which the reader would have found
+		r.reason = err.Error()
+	}
 }
 
 // parser reads the answers of one request.
@@ -214,14 +228,10 @@ func (p *parser) row(d *json.Decoder, in *metered) (row, error) {
 	case !utf8.Valid(raw):
 		return row{reason: "not valid UTF-8"}, nil
 	}
-	v, err := decode(raw)
-	if err != nil {
-		return row{}, err
-	}
-	if v == nil {
+	if string(raw) == "null" {
 		return row{reason: "the record is null"}, nil
 	}
-	return row{value: v}, nil
+	return row{raw: raw}, nil
 }
 
 func (p *parser) tooLong() row {

@@ -132,6 +132,7 @@ func (r *reading) consume(ctx context.Context, f *feed, keep map[string]any) err
 		}
 		f.begun, r.once[q] = true, true
 		for i := range b.rows {
+			b.rows[i].decode()
 			if err := r.row(ctx, f, b.rows[i], keep); err != nil {
 				return err
 			}

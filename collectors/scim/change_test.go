@@ -50,8 +50,8 @@ func (s *service) state(t testing.TB, id string) string {
 	}
 	delete(u, "meta") // lastModified and version
 	var groups []string
-	for _, r := range s.do(t, http.MethodGet, "/Groups?count=100", "")["Resources"].([]any) {
-		g := s.do(t, http.MethodGet, "/Groups/"+r.(map[string]any)["id"].(string), "")
+	for _, r := range s.Do(t, http.MethodGet, "/Groups?count=100", "")["Resources"].([]any) {
+		g := s.Do(t, http.MethodGet, "/Groups/"+r.(map[string]any)["id"].(string), "")
 		list, _ := g["members"].([]any)
 		for _, m := range list {
 			if m.(map[string]any)["value"] == id {
@@ -74,7 +74,7 @@ func (s *service) state(t testing.TB, id string) string {
 
 func (s *service) group(t testing.TB, name string) string {
 	t.Helper()
-	for _, r := range s.do(t, http.MethodGet, "/Groups?count=100", "")["Resources"].([]any) {
+	for _, r := range s.Do(t, http.MethodGet, "/Groups?count=100", "")["Resources"].([]any) {
 		if g := r.(map[string]any); g["displayName"] == name {
 			return g["id"].(string)
 		}
@@ -115,7 +115,7 @@ func testChanges(t *testing.T, name string, s *service) {
 			c := build(t, s.url, writing).Changer()
 			defer c.Close()
 			collecttest.Changes(t, name, c, []collecttest.Changing{{Change: access.Change{Action: access.ActionRevoke, Object: access.Object{Kind: access.HolderEntitlement, ID: inner}, Entitlement: outer},
-				Witness: func(t testing.TB) string { return fmt.Sprint(s.do(t, http.MethodGet, "/Groups/"+outer, "")["members"]) }}})
+				Witness: func(t testing.TB) string { return fmt.Sprint(s.Do(t, http.MethodGet, "/Groups/"+outer, "")["members"]) }}})
 		})
 	}
 	t.Run("at once", func(t *testing.T) {
@@ -242,7 +242,7 @@ func tamper(t testing.TB, s *service, do func(w http.ResponseWriter, r *http.Req
 func testFaults(t *testing.T, s *service) {
 	id := s.users["user005@example.test"]
 	disable := access.Change{Action: access.ActionDisable, Object: access.Object{Kind: access.HolderAccount, ID: id}}
-	enabled := func(t *testing.T) bool { return s.do(t, http.MethodGet, "/Users/"+id, "")["active"] == true }
+	enabled := func(t *testing.T) bool { return s.Do(t, http.MethodGet, "/Users/"+id, "")["active"] == true }
 	var changes atomic.Int32
 	hangUp := func(w http.ResponseWriter) {
 		c, _, err := w.(http.Hijacker).Hijack()
@@ -355,10 +355,10 @@ func testFaults(t *testing.T, s *service) {
 	})
 	t.Run("deleted and made again", func(t *testing.T) {
 		create := func(email string) string {
-			return s.do(t, http.MethodPost, "/Users", `{"schemas":["urn:ietf:params:scim:schemas:core:2.0:User"],"userName":"again","emails":[{"value":"`+email+`","primary":true}],"active":true}`)["id"].(string)
+			return s.Do(t, http.MethodPost, "/Users", `{"schemas":["urn:ietf:params:scim:schemas:core:2.0:User"],"userName":"again","emails":[{"value":"`+email+`","primary":true}],"active":true}`)["id"].(string)
 		}
 		old := create("first@example.test")
-		s.do(t, http.MethodDelete, "/Users/"+old, "")
+		s.Do(t, http.MethodDelete, "/Users/"+old, "")
 		again := create("second@example.test") // a mailbox is never given out twice there
 		c := build(t, s.url, writing).Changer()
 		defer c.Close()
@@ -372,10 +372,10 @@ func testFaults(t *testing.T, s *service) {
 		if err := c.Apply(t.Context(), access.Change{Action: access.ActionDisable, Object: o}); !errors.Is(err, access.ErrGone) {
 			t.Errorf("apply: %v", err)
 		}
-		if s.do(t, http.MethodGet, "/Users/"+again, "")["active"] != true {
+		if s.Do(t, http.MethodGet, "/Users/"+again, "")["active"] != true {
 			t.Error("the one who was made again was changed")
 		}
-		s.do(t, http.MethodDelete, "/Users/"+again, "")
+		s.Do(t, http.MethodDelete, "/Users/"+again, "")
 	})
 	t.Run("doctor", func(t *testing.T) {
 		advice, err := build(t, s.url, writing).Changer().Diagnose(t.Context())

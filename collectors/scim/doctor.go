@@ -121,7 +121,7 @@ func (w *watch) advice() []collect.Advice {
 			note(a, true, "is named in fields: or attributes: and came back of none of %d users", w.users)
 		}
 	}
-	if r.groups != nil && !r.withMembers && len(r.groups.seen) > 0 && r.config.Memberships != InUsers {
+	if r.groups != nil && !r.withMembers && r.groups.seen.Len() > 0 && r.config.Memberships != InUsers {
 		note("members", true, "no group came back with its members: set memberships: each_group or users, or let the token see them")
 	}
 	return out

@@ -2,7 +2,6 @@ package scim
 
 import (
 	"context"
-	"hash/maphash"
 	"net/http"
 	"strings"
 	"testing"
@@ -38,7 +37,7 @@ func FuzzPage(f *testing.F) {
 		k := &Collector{config: Config{Fields: fields, Attributes: strict.Attributes{"a": "name.givenName", "b": "roles"}, Memberships: InUsers}.defaults()}
 		r := &reading{Collector: k, ctx: t.Context(), out: &out, values: map[string]bool{}, oddities: map[string]int{}}
 		l := r.listing("Users", nil, r.user)
-		l.passes, l.seen, l.seed = 1, map[uint64]uint8{}, maphash.MakeSeed()
+		l.passes, l.seen = 1, collect.NewMarks()
 		if _, _, err := l.take(p, true); err != nil {
 			return
 		}
@@ -72,8 +71,7 @@ func FuzzGroup(f *testing.F) {
 		}
 		var out keeper
 		r := &reading{Collector: &Collector{config: Config{}.defaults()}, ctx: t.Context(), out: &out, values: map[string]bool{}, oddities: map[string]int{}}
-		seed := maphash.MakeSeed()
-		r.users, r.groups = &listing{seed: seed}, &listing{seed: seed}
+		r.users, r.groups = &listing{seen: collect.NewMarks()}, &listing{seen: collect.NewMarks()}
 		if err := r.group(1, id, body); err != nil {
 			t.Fatal(err)
 		}

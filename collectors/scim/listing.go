@@ -4,10 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"hash/maphash"
 	"net/url"
 	"strconv"
 	"unicode/utf8"
+
+	"github.com/lapse-audit/lapse/internal/collect"
 )
 
 // listing reads all resources of one endpoint, page after page, and knows when it has them all. Pages are counted by
@@ -25,9 +26,8 @@ type listing struct {
 	// do takes a resource that wasn't there before. line is its place in the list, from 1.
 	do func(line int64, id text, raw json.RawMessage) error
 
-	seed   maphash.Seed
-	seen   map[uint64]uint8 // by hash of the id, the pass that saw it last
-	number *bool            // ids are numbers
+	seen   *collect.Marks // of the id, the pass that saw it last
+	number *bool          // ids are numbers
 	passes int
 
 	pass pass
@@ -37,15 +37,15 @@ type listing struct {
 type pass struct {
 	rows     int64
 	distinct int
-	head     uint64 // the first resource
-	moved    string // why something may have slipped through
+	head     collect.Mark // the first resource
+	moved    string       // why something may have slipped through
 }
 
 // maxPasses is how often a list is read that changes meanwhile.
 const maxPasses = 3
 
 func (l *listing) read(ctx context.Context) error {
-	l.seed, l.seen, l.passes = maphash.MakeSeed(), map[uint64]uint8{}, 0
+	l.seen, l.passes = collect.NewMarks(), 0
 	for {
 		l.passes++
 		l.pass = pass{}
@@ -125,13 +125,13 @@ func (l *listing) moved(format string, args ...any) {
 // take hands on what is new in a page. fresh is how many this pass hadn't seen; again says that the page begins like the
 // first one.
 func (l *listing) take(p page, first bool) (fresh int, again bool, err error) {
-	here := make(map[uint64]bool, len(p.items))
+	here := make(map[collect.Mark]bool, len(p.items))
 	for i, raw := range p.items {
 		id := idOf(raw)
 		l.pass.rows++
-		key := maphash.Bytes(l.seed, raw) // of what has no id
+		key := l.seen.Of(string(raw)) // of what has no id
 		if id.s != "" {
-			key = maphash.String(l.seed, id.s)
+			key = l.seen.Of(id.s)
 			if l.number == nil {
 				l.number = &id.number
 			} else if *l.number != id.number {
@@ -144,13 +144,13 @@ func (l *listing) take(p page, first bool) (fresh int, again bool, err error) {
 		case i == 0:
 			again = key == l.pass.head
 		}
-		was := l.seen[key]
+		was := l.seen.Get(key)
 		if int(was) == l.passes && !here[key] {
 			continue
 		}
 		twice := here[key] // two resources with one id: whoever takes them says so
 		here[key] = true
-		l.seen[key] = uint8(l.passes)
+		l.seen.Set(key, uint32(l.passes))
 		fresh++
 		l.pass.distinct++
 		if was == 0 || twice && l.passes == 1 {
@@ -183,15 +183,17 @@ func idType(id text) string {
 }
 
 // has reports whether a resource with the id was read.
-func (l *listing) has(id string) bool { return l.seen[maphash.String(l.seed, id)] > 0 }
+func (l *listing) has(id string) bool { return l.seen.Get(l.seen.Of(id)) > 0 }
 
-// fetch asks for one page.
-func (l *listing) fetch(ctx context.Context, at int) (page, error) {
+// fetch asks for one page, while it is let through the gate.
+func (l *listing) fetch(ctx context.Context, at int, gate chan struct{}) (page, error) {
 	q := url.Values{"startIndex": {strconv.Itoa(at)}, "count": {strconv.Itoa(l.size)}}
 	for name, values := range l.query {
 		q[name] = values
 	}
+	gate <- struct{}{}
 	body, err := l.client.get(ctx, l.endpoint, q)
+	<-gate
 	if err != nil {
 		return page{}, err
 	}
@@ -209,7 +211,8 @@ type fetcher struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	early  map[int]chan fetched
-	next   int // index of what to fetch early next
+	gate   chan struct{} // holds as many as are asked for at the same time
+	next   int           // index of what to fetch early next
 	off    bool
 }
 
@@ -219,24 +222,27 @@ type fetched struct {
 }
 
 func newFetcher(ctx context.Context, l *listing) *fetcher {
-	f := &fetcher{l: l, early: map[int]chan fetched{}, off: l.ahead < 2}
+	f := &fetcher{l: l, early: map[int]chan fetched{}, gate: make(chan struct{}, max(l.ahead, 1)), off: l.ahead < 2}
 	f.ctx, f.cancel = context.WithCancel(ctx)
 	return f
 }
 
-// ahead fetches pages that presumably follow: each as long as the one before index at. Where pages come short of that, it
-// stops guessing.
+// ahead fetches pages that presumably follow: each as long as the one before index at, and the one behind the end. Where
+// pages come short of that, it stops guessing. As many again as are asked for at the same time wait to be taken, so that the
+// server needn't wait while a page is taken.
 func (f *fetcher) ahead(at, size, total int) {
 	if _, ok := f.early[at]; !ok {
 		f.off = f.off || len(f.early) > 0 || size == 0
 		f.next = at
 	}
-	for !f.off && len(f.early) < f.l.ahead && f.next <= total {
+	for !f.off && len(f.early) < 2*f.l.ahead && f.next <= total+1 {
 		ch, index := make(chan fetched, 1), f.next
 		f.early[index] = ch
-		f.next += size
+		if f.next += size; index <= total {
+			f.next = min(f.next, total+1)
+		}
 		go func() {
-			p, err := f.l.fetch(f.ctx, index)
+			p, err := f.l.fetch(f.ctx, index, f.gate)
 			ch <- fetched{p, err}
 		}()
 	}
@@ -245,7 +251,7 @@ func (f *fetcher) ahead(at, size, total int) {
 func (f *fetcher) get(at int) (page, error) {
 	ch, ok := f.early[at]
 	if !ok {
-		return f.l.fetch(f.ctx, at)
+		return f.l.fetch(f.ctx, at, f.gate)
 	}
 	delete(f.early, at)
 	r := <-ch

@@ -69,7 +69,7 @@ func (r *reading) run() (reads []string, coverage map[string]access.Coverage, er
 	if err := r.resolve(); err != nil {
 		return reads, coverage, err
 	}
-	known := r.groups == nil || r.config.Memberships == InUsers || r.withMembers || len(r.groups.seen) == 0
+	known := r.groups == nil || r.config.Memberships == InUsers || r.withMembers || r.groups.seen.Len() == 0
 	some := known
 	for id := range r.values {
 		some = some || strings.HasPrefix(id, rolePrefix) || strings.HasPrefix(id, entitlementPrefix)
@@ -98,7 +98,7 @@ func (r *reading) listing(endpoint string, query url.Values, do func(int64, text
 	if r.caps.maxResults > 0 {
 		size = min(size, r.caps.maxResults)
 	}
-	return &listing{client: r.client, endpoint: endpoint, query: query, size: size, ahead: r.config.Concurrency, do: func(line int64, id text, raw json.RawMessage) error {
+	return &listing{client: r.client, endpoint: endpoint, query: query, size: size, ahead: r.config.Concurrency, seen: collect.NewMarks(), do: func(line int64, id text, raw json.RawMessage) error {
 		if err := r.ctx.Err(); err != nil {
 			return err
 		}

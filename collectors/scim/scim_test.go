@@ -299,6 +299,28 @@ privileged: [owners, Administrator]
 	}
 }
 
+// A field that silently turns null gives accounts without it; the guard then sees the coverage fall.
+func TestFieldsTurnNull(t *testing.T) {
+	measure := func(active string) collect.Result {
+		var users []string
+		for i := range 10 {
+			users = append(users, fmt.Sprintf(`{"id":"%d","userName":"u%d","active":%s}`, i, i, active))
+		}
+		f := &fake{users: users}
+		res, err := collect.Run(t.Context(), build(t, f.start(t), ""), &keeper{}, collect.Options{Limits: collect.DefaultLimits(), Now: time.Now()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return res
+	}
+	before, after := measure("true"), measure("null")
+	same(t, after.Provenance.Coverage["enabled"], access.CoverageNone)
+	v := collect.Judge(collect.DefaultLimits(), []collect.Past{{Measure: before.Measure}}, collect.Current{Measure: after.Measure, Reads: after.Provenance.Reads})
+	if v.Accepted || !strings.Contains(v.String(), "no record has enabled any more") {
+		t.Errorf("verdict %+v", v)
+	}
+}
+
 // A member that is nobody in the snapshot is counted by the runner.
 func TestDanglingMember(t *testing.T) {
 	f := &fake{users: people(1), groups: []string{`{"id":"g1","displayName":"G","members":[{"value":"u1"},{"value":"gone"},{"value":"lost","type":"Group"}]}`}}

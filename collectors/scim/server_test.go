@@ -1,22 +1,17 @@
 package scim
 
 import (
-	"bufio"
-	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
-	"io"
 	"maps"
 	"net/http"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/lapse-audit/lapse/collectors/scim/scimtest"
 	"github.com/lapse-audit/lapse/internal/access"
 	"github.com/lapse-audit/lapse/internal/collect"
 	"github.com/lapse-audit/lapse/internal/collect/collecttest"
@@ -24,6 +19,7 @@ import (
 
 // service is a real SCIM server of its own.
 type service struct {
+	*scimtest.Server
 	url   string
 	users map[string]string // ids by userName
 }
@@ -31,88 +27,8 @@ type service struct {
 // startService runs one of testdata/servers until the test ends.
 func startService(t testing.TB, name string, env ...string) *service {
 	t.Helper()
-	dir, err := filepath.Abs("testdata/servers")
-	if err != nil {
-		t.Fatal(err)
-	}
-	node, err := exec.LookPath("node")
-	if err == nil {
-		_, err = os.Stat(filepath.Join(dir, "node_modules", ".package-lock.json"))
-	}
-	if err != nil {
-		const missing = "the SCIM servers are not installed: npm ci --prefix collectors/scim/testdata/servers"
-		if os.Getenv("CI") == "true" {
-			t.Fatal(missing)
-		}
-		t.Skip(missing)
-	}
-	cmd := exec.Command(node, name+".mjs")
-	cmd.Dir = dir
-	cmd.Env = append(append(os.Environ(), "SCIM_TOKEN="+token, "NODE_ENV=production"), env...)
-	stdin, err := cmd.StdinPipe() // the server ends when this does, however the test ends
-	if err != nil {
-		t.Fatal(err)
-	}
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var log bytes.Buffer
-	cmd.Stderr = &log
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		stdin.Close()
-		if err := cmd.Wait(); err != nil {
-			t.Errorf("%s: %v\n%s", name, err, log.String())
-		}
-	})
-	lines := make(chan string, 1)
-	go func() {
-		line, _ := bufio.NewReader(stdout).ReadString('\n')
-		lines <- strings.TrimSpace(line)
-		_, _ = io.Copy(io.Discard, stdout)
-	}()
-	select {
-	case line := <-lines:
-		if line == "" {
-			_ = cmd.Process.Kill()
-			t.Fatalf("%s ended at once", name)
-		}
-		return &service{url: line, users: map[string]string{}}
-	case <-time.After(60 * time.Second):
-		_ = cmd.Process.Kill()
-		t.Fatalf("%s doesn't start", name)
-	}
-	return nil
-}
-
-// do sends a request and returns the answer.
-func (s *service) do(t testing.TB, method, path, body string) map[string]any {
-	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), method, s.url+path, strings.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	req.Header.Set("Authorization", "Bearer "+token)
-	req.Header.Set("Content-Type", "application/scim+json")
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer res.Body.Close()
-	text, err := io.ReadAll(res.Body)
-	if err != nil || res.StatusCode > 299 {
-		t.Fatalf("%s %s: %s %s %v", method, path, res.Status, text, err)
-	}
-	var m map[string]any
-	if len(text) > 0 {
-		if err := json.Unmarshal(text, &m); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return m
+	s := scimtest.Start(t, filepath.Join("testdata", "servers"), name, token, env...)
+	return &service{Server: s, url: s.URL, users: map[string]string{}}
 }
 
 // fill puts in users and groups, as an identity provider would.
@@ -121,7 +37,7 @@ func (s *service) fill(t testing.TB, users int, nested bool) {
 	for i := range users {
 		name := fmt.Sprintf("user%03d@example.test", i)
 		active := i%7 != 3
-		r := s.do(t, http.MethodPost, "/Users", fmt.Sprintf(`{"schemas":["urn:ietf:params:scim:schemas:core:2.0:User","urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"],
+		r := s.Do(t, http.MethodPost, "/Users", fmt.Sprintf(`{"schemas":["urn:ietf:params:scim:schemas:core:2.0:User","urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"],
 			"userName":%q,"externalId":"x%d","displayName":"User %d","active":%t,"emails":[{"value":%q,"type":"work","primary":true}],
 			"roles":[{"value":"role%d","primary":true}],"entitlements":[{"value":"tool"}],
 			"urn:ietf:params:scim:schemas:extension:enterprise:2.0:User":{"employeeNumber":"%d","department":"D%d"}}`, name, i, i, active, name, i%3, 1000+i, i%5))
@@ -139,7 +55,7 @@ func (s *service) fill(t testing.TB, users int, nested bool) {
 				members = []string{fmt.Sprintf(`{"value":%q,"type":"Group"}`, inner)}
 			}
 		}
-		r := s.do(t, http.MethodPost, "/Groups", fmt.Sprintf(`{"schemas":["urn:ietf:params:scim:schemas:core:2.0:Group"],"displayName":"Group %d","members":[%s]}`, g, strings.Join(members, ",")))
+		r := s.Do(t, http.MethodPost, "/Groups", fmt.Sprintf(`{"schemas":["urn:ietf:params:scim:schemas:core:2.0:Group"],"displayName":"Group %d","members":[%s]}`, g, strings.Join(members, ",")))
 		inner = r["id"].(string)
 	}
 }
@@ -148,7 +64,7 @@ func (s *service) fill(t testing.TB, users int, nested bool) {
 func (s *service) truth(t testing.TB) (lines []string) {
 	t.Helper()
 	for name, id := range s.users {
-		u := s.do(t, http.MethodGet, "/Users/"+id, "")
+		u := s.Do(t, http.MethodGet, "/Users/"+id, "")
 		if u["userName"] != name {
 			t.Fatalf("user %s is %v", id, u["userName"])
 		}
@@ -164,9 +80,9 @@ func (s *service) truth(t testing.TB) (lines []string) {
 			}
 		}
 	}
-	for _, r := range s.do(t, http.MethodGet, "/Groups?count=100", "")["Resources"].([]any) {
+	for _, r := range s.Do(t, http.MethodGet, "/Groups?count=100", "")["Resources"].([]any) {
 		id := r.(map[string]any)["id"].(string)
-		g := s.do(t, http.MethodGet, "/Groups/"+id, "")
+		g := s.Do(t, http.MethodGet, "/Groups/"+id, "")
 		lines = append(lines, fmt.Sprint("entitlement ", id, " ", g["displayName"]))
 		list, _ := g["members"].([]any)
 		for _, m := range list {

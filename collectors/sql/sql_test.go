@@ -187,6 +187,8 @@ func TestPostgres(t *testing.T) {
 	t.Run("preset", func(t *testing.T) { testPostgresPreset(t, s) })
 	t.Run("all kinds", func(t *testing.T) { testAllKinds(t, s) })
 	t.Run("rejected rows", func(t *testing.T) { testRejected(t, s) })
+	t.Run("odd rows", func(t *testing.T) { testOddRows(t, s) })
+	t.Run("columns turn null", func(t *testing.T) { testColumnsTurnNull(t, s) })
 	t.Run("errors", func(t *testing.T) { testPostgresErrors(t, s) })
 	t.Run("one moment", func(t *testing.T) { testOneMoment(t, s) })
 	t.Run("changes", func(t *testing.T) { testPostgresChanges(t, s) })
@@ -362,6 +364,52 @@ func testRejected(t *testing.T, s *server) {
 		t.Fatal(err)
 	}
 	same(t, out.reasons(), []string{`queries.grants line 1 column "holder_entitlement_id": the grant has two holders`})
+}
+
+// What the driver takes and no snapshot should: the runner reports it with its row, and the others are read.
+func testOddRows(t *testing.T, s *server) {
+	k := s.build(t, `
+queries:
+  accounts: >-
+    SELECT * FROM (VALUES ('1', 'ada', true), (NULL, 'bob', true), ('', 'cy', true), ('2', repeat('x', 10485760), true), (repeat('y', 10485760), 'dee', true),
+    ('1', 'eve', false), ('3', NULL, NULL)) AS t (id, username, enabled)`)
+	var out keeper
+	res, err := collect.Run(t.Context(), k, &out, collect.Options{Limits: collect.Limits{MaxRejected: 1}, Now: time.Now()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, r := range res.Rejections {
+		got = append(got, r.String())
+	}
+	same(t, got, []string{
+		`queries.accounts line 2 column "id": the id is empty`,
+		`queries.accounts line 3 column "id": the id is empty`,
+		`queries.accounts line 4 column "username": is a text of 10485760 bytes: the most is 1048576`,
+		`queries.accounts line 5 column "id": is a text of 10485760 bytes: the most is 1048576`,
+		`queries.accounts line 6 column "id": duplicate id: another record than queries.accounts line 1, which has the same one`,
+	})
+	same(t, out.records, []access.Record{access.Account{ID: "1", Username: "ada", Enabled: yes()}, access.Account{ID: "3"}})
+}
+
+// A column that silently turns null gives records without it; the guard then sees the coverage fall.
+func testColumnsTurnNull(t *testing.T, s *server) {
+	measure := func(enabled, seen string) collect.Result {
+		k := s.build(t, fmt.Sprintf(`queries: {accounts: "SELECT n AS id, %s AS enabled, %s AS last_login_at FROM generate_series(1, 10) AS n"}`, enabled, seen))
+		res, err := collect.Run(t.Context(), k, &keeper{}, collect.Options{Limits: collect.DefaultLimits(), Now: time.Now()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return res
+	}
+	before, after := measure("true", "timestamptz '2026-01-01'"), measure("NULL::boolean", "NULL::timestamptz")
+	for _, signal := range []string{"enabled", "last_login"} {
+		same(t, after.Provenance.Coverage[signal], access.CoverageNone)
+	}
+	v := collect.Judge(collect.DefaultLimits(), []collect.Past{{Measure: before.Measure}}, collect.Current{Measure: after.Measure, Reads: after.Provenance.Reads})
+	if v.Accepted || !strings.Contains(v.String(), "no record has enabled any more") {
+		t.Errorf("verdict %+v", v)
+	}
 }
 
 func testPostgresErrors(t *testing.T, s *server) {

@@ -162,7 +162,13 @@ func inspectValue(h *maphash.Hash, v reflect.Value) string {
 	panic(fmt.Sprintf("collect: a record holds a %s", v.Type()))
 }
 
+// maxText is the longest text in bytes that a record may hold: what is longer is no name, id or note of anything.
+const maxText = 1 << 20
+
 func badText(s string) string {
+	if len(s) > maxText {
+		return fmt.Sprintf("is a text of %d bytes: the most is %d", len(s), maxText)
+	}
 	if !utf8.ValidString(s) {
 		return "not valid UTF-8"
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"testing"
@@ -84,6 +86,7 @@ func TestRunRejects(t *testing.T) {
 		access.Usage{AccountID: "1"},
 		access.Usage{AccountID: "1", SKU: "e"},
 		access.Seat{AccountID: "1"},
+		access.Account{ID: "4", Name: strings.Repeat("x", 10<<20)},
 	), &out, options(1))
 	if err != nil {
 		t.Fatal(err)
@@ -104,6 +107,7 @@ func TestRunRejects(t *testing.T) {
 		`x.csv line 14 column "holder_kind": want account or entitlement`,
 		`x.csv line 15 column "holder_id": the id is empty`,
 		`x.csv line 18 column "sku": the id is empty`,
+		`x.csv line 19 column "name": is a text of 10485760 bytes: the most is 1048576`,
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("-want +got\n%s", d)
@@ -319,6 +323,56 @@ func TestIndex(t *testing.T) {
 	}
 }
 
+func TestMarks(t *testing.T) {
+	m := NewMarks()
+	for pass := range uint32(3) {
+		for i := range 20_000 {
+			at := m.Of(fmt.Sprint(i))
+			if was := m.Get(at); was != pass {
+				t.Fatalf("pass %d: %d has mark %d", pass, i, was)
+			}
+			m.Set(at, pass+1)
+		}
+	}
+	if n := m.Get(m.Of("none")); n != 0 || m.Len() != 20_000 {
+		t.Errorf("%d ids, and one that isn't there has mark %d", m.Len(), n)
+	}
+}
+
+// Where ids were seen is what a map would say, however the places follow each other: ids of one line, lines that are left
+// out, files in turn, and none.
+func TestIndexKnowsPlaces(t *testing.T) {
+	x := NewIndex()
+	roll := rand.New(rand.NewPCG(1, 2))
+	want := map[string]string{}
+	file, line, step := "", int64(0), int64(0)
+	for i := range 50_000 {
+		switch roll.IntN(40) {
+		case 0:
+			file, line, step = fmt.Sprint("f", roll.IntN(3)), roll.Int64N(1000), roll.Int64N(4)
+		case 1:
+			file, line, step = "", 0, 0
+		case 2:
+			step = roll.Int64N(100_000)
+		}
+		line += step
+		id := fmt.Sprint(i)
+		if _, dup := x.Add("a", id, uint64(i), file, line); dup {
+			t.Fatalf("%d is a duplicate", i)
+		}
+		want[id] = fmt.Sprint(file, " ", uint32(line), " ", i)
+	}
+	for id, place := range want {
+		was, dup := x.Add("a", id, 0, "", 0)
+		if got := fmt.Sprint(was.File, " ", was.Line, " ", was.content); !dup || got != place {
+			t.Fatalf("%s: %s, want %s", id, got, place)
+		}
+	}
+	if x.Len() != len(want) {
+		t.Errorf("%d ids, want %d", x.Len(), len(want))
+	}
+}
+
 func TestColumnNames(t *testing.T) {
 	for in, want := range map[string]string{"ID": "id", "LastLoginAt": "last_login_at", "MFA": "mfa", "HasSPN": "has_spn", "EmployeeID": "employee_id", "SKU": "sku"} {
 		if got := snake(in); got != want {
@@ -345,3 +399,19 @@ type discard struct{}
 
 func (discard) Put(access.Record) error { return nil }
 func (discard) Reject(Rejection) error  { return nil }
+
+// Frugal puts back what was, and leaves what somebody chose.
+func TestFrugal(t *testing.T) {
+	before := debug.SetGCPercent(100)
+	defer debug.SetGCPercent(before)
+	for _, c := range []struct{ set, during int }{{100, 50}, {30, 30}, {-1, -1}} {
+		debug.SetGCPercent(c.set)
+		restore := Frugal()
+		during := debug.SetGCPercent(c.set)
+		debug.SetGCPercent(during)
+		restore()
+		if after := debug.SetGCPercent(100); during != c.during || after != c.set {
+			t.Errorf("GOGC=%d: %d meanwhile, %d afterwards", c.set, during, after)
+		}
+	}
+}

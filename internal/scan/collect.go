@@ -71,6 +71,7 @@ func Collect(ctx context.Context, o Options) ([]Collected, error) {
 }
 
 func collectAll(ctx context.Context, o Options) ([]Collected, error) {
+	defer collect.Frugal()()
 	out := make([]Collected, len(o.Sources))
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(max(1, o.Parallel))

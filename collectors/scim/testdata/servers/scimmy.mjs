@@ -30,6 +30,13 @@ function keep(type) {
 }
 
 SCIMMY.Resources.User.extend(SCIMMY.Schemas.EnterpriseUser, false);
+// An extension of the server's own, as apps have them for what RFC 7643 doesn't know.
+const { Attribute, SchemaDefinition } = SCIMMY.Types;
+SCIMMY.Resources.User.extend(new SchemaDefinition("Membership", "urn:ietf:params:scim:schemas:extension:membership:2.0:User", "What a code host knows of a member", [
+	new Attribute("boolean", "owner", { description: "Whether the member owns the organisation" }),
+	new Attribute("boolean", "secondFactor", { description: "Whether the member signs in with a second factor" }),
+	new Attribute("dateTime", "joined", { description: "When the member joined" }),
+]), false);
 keep(SCIMMY.Resources.User);
 keep(SCIMMY.Resources.Group);
 
