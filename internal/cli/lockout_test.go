@@ -234,7 +234,7 @@ func TestKilledApply(t *testing.T) {
 	plan := w.plan()
 	interrupted := func(args ...string) (kills int) {
 		t.Helper()
-		for wait := 100 * time.Millisecond; ; wait += wait / 2 {
+		for wait := 100 * time.Millisecond; ; wait += wait * 3 / 4 {
 			cmd := w.command(args...)
 			cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 			if err := cmd.Start(); err != nil {
