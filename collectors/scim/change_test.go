@@ -13,6 +13,7 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"os"
 	"os/exec"
 	"slices"
 	"strings"
@@ -167,7 +168,11 @@ func withoutPatch(t testing.TB, s *service) string {
 // The commands work when they are pasted into a shell.
 func testNative(t *testing.T, name string, s *service) {
 	if _, err := exec.LookPath("curl"); err != nil {
-		t.Skip("no curl: install it with: apt-get install curl")
+		const how = "no curl: install it with: apt-get install curl"
+		if os.Getenv("CI") == "true" {
+			t.Fatal(how)
+		}
+		t.Skip(how)
 	}
 	id := s.users["user004@example.test"]
 	c := build(t, s.url, writing).Changer()
