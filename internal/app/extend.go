@@ -99,7 +99,6 @@ func (a *App) Transfer(ctx context.Context, actor state.Actor, who, reason strin
 		return Drafted{}, err
 	}
 	var found []finding.Finding
-	want := map[string][]string{}
 	err = a.rejudging(ctx, "lapse transfer", func(ctx context.Context, s *store.Store) error {
 		judged, err := scan.Rejudge(ctx, s, run.ID, pack, transferRules, a.Config.Scan.Workers, nil)
 		if err != nil {
@@ -117,26 +116,12 @@ func (a *App) Transfer(ctx context.Context, actor state.Actor, who, reason strin
 			f := finding.Finding{Fingerprint: r.Fingerprint, Hit: r.Hit, Severity: r.Severity, Title: r.Title, Action: r.Action, Name: r.Name, Person: r.Person,
 				PersonName: r.PersonName, Department: r.Department, Assignee: r.Assignee, Status: finding.Open, FirstSeen: run.Time, LastSeen: run.Time}
 			found = append(found, f)
-			want[f.Subject.Source] = append(want[f.Subject.Source], f.Subject.ID)
 		}
 		return nil
 	})
 	if err != nil {
 		return Drafted{}, err
 	}
-	inputs, err := a.current(ctx, run)
-	if err != nil {
-		return Drafted{}, err
-	}
-	facts, err := a.facts(ctx, run, inputs, want)
-	if err != nil {
-		return Drafted{}, err
-	}
-	m := remediate.Maker{Settings: a.Config.Remediation, Facts: facts, Location: a.Config.Location, Plan: remediate.Plan{
-		ID: state.NewPlanID(), Kind: remediate.KindTransfer, Made: a.Now().UTC().Truncate(time.Second), By: actor.ID, Run: run.ID, RunTime: run.Time,
-		Query: "transfer " + person.Key, Reason: reason, Person: person.Key, PersonName: person.Name}}
-	for _, f := range found {
-		m.Add(f)
-	}
-	return a.record(ctx, actor, m.Finish(), facts, dry)
+	p := remediate.Plan{Kind: remediate.KindTransfer, Query: "transfer " + person.Key, Reason: reason, Person: person.Key, PersonName: person.Name}
+	return a.draft(ctx, actor, run, p, found, dry)
 }

@@ -153,16 +153,19 @@ func wanted(steps []remediate.Step) map[string][]string {
 	return out
 }
 
-// freshRosters reads the rosters anew: who was rehired an hour ago is not disabled by what HR said last night.
-func (a *App) freshRosters(ctx context.Context, o ScanOptions, inputs []store.RunInput) error {
+// readAnew reads those sources again that which chooses, and gives the inputs as they are then.
+func (a *App) readAnew(ctx context.Context, o ScanOptions, run store.RunInfo, inputs []store.RunInput, which func(store.RunInput) bool) ([]store.RunInput, error) {
+	o.Sources = nil
 	for _, in := range inputs {
-		if in.Roster && a.Now().After(in.Taken) {
+		if which(in) {
 			o.Sources = append(o.Sources, in.Source)
 		}
 	}
 	if len(o.Sources) == 0 {
-		return nil
+		return inputs, nil
 	}
-	_, err := a.Collect(ctx, o)
-	return err
+	if _, err := a.Collect(ctx, o); err != nil {
+		return nil, err
+	}
+	return a.current(ctx, run)
 }

@@ -53,7 +53,8 @@ func (a *App) Offboard(ctx context.Context, actor state.Actor, q OffboardQuery, 
 		return Drafted{}, err
 	}
 	if !dry {
-		if inputs, err = a.readAnew(ctx, q.Scan, run, inputs); err != nil {
+		old := func(in store.RunInput) bool { return a.Now().Sub(in.Taken) > time.Hour }
+		if inputs, err = a.readAnew(ctx, q.Scan, run, inputs, old); err != nil {
 			return Drafted{}, err
 		}
 	}
@@ -68,9 +69,8 @@ func (a *App) Offboard(ctx context.Context, actor state.Actor, q OffboardQuery, 
 	if len(open) > 0 && !q.Renew {
 		return Drafted{}, &ErrUnderWay{open[0]}
 	}
-	m := remediate.Maker{Settings: a.Config.Remediation, Location: a.Config.Location, Plan: remediate.Plan{
-		ID: state.NewPlanID(), Made: a.Now().UTC().Truncate(time.Second), By: actor.ID, Run: run.ID, RunTime: run.Time, Query: "offboard " + person.Key,
-		Emergency: q.Now, Reason: q.Reason, Confidential: q.Confidential}}
+	m := remediate.Maker{Settings: a.Config.Remediation, Location: a.Config.Location,
+		Plan: a.blank(actor, run, remediate.Plan{Query: "offboard " + person.Key, Emergency: q.Now, Reason: q.Reason, Confidential: q.Confidential})}
 	if m.Facts, err = a.leaving(ctx, run, inputs, &l, q); err != nil {
 		return Drafted{}, err
 	}
@@ -122,23 +122,6 @@ func (a *App) Person(ctx context.Context, query string) (store.RunPerson, error)
 		return store.RunPerson{}, fmt.Errorf("%d people are called %q: %s: give the key", len(found), query, strings.Join(keys, ", "))
 	}
 	return found[0], nil
-}
-
-// readAnew reads the sources again whose last snapshots are older than an hour.
-func (a *App) readAnew(ctx context.Context, o ScanOptions, run store.RunInfo, inputs []store.RunInput) ([]store.RunInput, error) {
-	o.Sources = nil
-	for _, in := range inputs {
-		if a.Now().Sub(in.Taken) > time.Hour {
-			o.Sources = append(o.Sources, in.Source)
-		}
-	}
-	if len(o.Sources) == 0 {
-		return inputs, nil
-	}
-	if _, err := a.Collect(ctx, o); err != nil {
-		return nil, err
-	}
-	return a.current(ctx, run)
 }
 
 // leaving finds everything that a person has, as of the given snapshots.

@@ -65,6 +65,11 @@ func (a *App) MakePlan(ctx context.Context, actor state.Actor, q PlanQuery, dry 
 	if err != nil {
 		return Drafted{}, err
 	}
+	return a.draft(ctx, actor, run, remediate.Plan{Kind: remediate.KindFindings, Query: q.words(), Reason: q.Reason, Auto: q.Auto, Answer: q.Answer}, found, dry)
+}
+
+// draft makes a plan of findings, of which what they are asked for is known beforehand.
+func (a *App) draft(ctx context.Context, actor state.Actor, run store.RunInfo, p remediate.Plan, found []finding.Finding, dry bool) (Drafted, error) {
 	want := map[string][]string{}
 	for _, f := range found {
 		if a.Config.Remediation.Wants(f) {
@@ -79,13 +84,18 @@ func (a *App) MakePlan(ctx context.Context, actor state.Actor, q PlanQuery, dry 
 	if err != nil {
 		return Drafted{}, err
 	}
-	m := remediate.Maker{Settings: a.Config.Remediation, Facts: facts, Location: a.Config.Location, Plan: remediate.Plan{
-		ID: state.NewPlanID(), Kind: remediate.KindFindings, Made: a.Now().UTC().Truncate(time.Second), By: actor.ID,
-		Run: run.ID, RunTime: run.Time, Query: q.words(), Reason: q.Reason, Auto: q.Auto, Answer: q.Answer}}
+	m := remediate.Maker{Settings: a.Config.Remediation, Facts: facts, Location: a.Config.Location, Plan: a.blank(actor, run, p)}
 	for _, f := range found {
 		m.Add(f)
 	}
 	return a.record(ctx, actor, m.Finish(), facts, dry)
+}
+
+// blank fills in what every new plan says of itself.
+func (a *App) blank(actor state.Actor, run store.RunInfo, p remediate.Plan) remediate.Plan {
+	p.ID, p.Made, p.By = state.NewPlanID(), a.Now().UTC().Truncate(time.Second), actor.ID
+	p.Run, p.RunTime = run.ID, run.Time
+	return p
 }
 
 // record seals a plan and asks the guards about it.
@@ -265,10 +275,9 @@ func (a *App) apply(ctx context.Context, decisions *state.State, p remediate.Pla
 		return out, err
 	}
 	if !o.Dry {
-		if err := a.freshRosters(ctx, o.Scan, inputs); err != nil {
-			return out, err
-		}
-		if inputs, err = a.current(ctx, run); err != nil {
+		// Who was rehired an hour ago is not disabled by what HR said last night.
+		rosters := func(in store.RunInput) bool { return in.Roster && a.Now().After(in.Taken) }
+		if inputs, err = a.readAnew(ctx, o.Scan, run, inputs, rosters); err != nil {
 			return out, err
 		}
 	}

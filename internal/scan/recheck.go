@@ -127,7 +127,8 @@ func (o Options) rejudge(ctx context.Context, run *store.Run, q Recheck) (Rechec
 		wanted[s], kinds[s.Kind] = true, true
 	}
 	unknown := func(policy string, s finding.Subject) { out.Unknown[store.Judged{Policy: policy, Subject: s}] = true }
-	engine, err := policy.NewEngine(ctx, o.Pack, policy.EngineOptions{Time: o.Time, RunID: int64(run.ID), Only: some(q.Policies), Unknown: unknown})
+	// With nil for Only all that are enabled would be asked.
+	engine, err := policy.NewEngine(ctx, o.Pack, policy.EngineOptions{Time: o.Time, RunID: int64(run.ID), Only: append([]string{}, q.Policies...), Unknown: unknown})
 	if err != nil {
 		return out, err
 	}
@@ -166,12 +167,4 @@ func (o Options) rejudge(ctx context.Context, run *store.Run, q Recheck) (Rechec
 	}
 	out.Failures = engine.Failures()
 	return out, nil
-}
-
-// some is a list that is not nil: an engine takes nil for all that are enabled.
-func some(ids []string) []string {
-	if ids == nil {
-		return []string{}
-	}
-	return ids
 }
