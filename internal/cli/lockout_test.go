@@ -174,6 +174,13 @@ func TestNobodyIsLockedOut(t *testing.T) {
 	apply(1, "stop: all changes were stopped")
 	w.run(0, "stop", "--lift")
 
+	// The system itself loses a page one night.
+	w.accounts(300)
+	w.run(4, "scan", "--no-report", "--at", later())
+	apply(1, "sources: erp is quarantined")
+	w.accounts(600)
+	w.run(0, "scan", "--no-report", "--at", later())
+
 	// The plan on paper is changed by hand, and its hash computed anew.
 	w.run(0, "plan", "show", plan, "--out", "plan.json")
 	text, err := os.ReadFile(filepath.Join(w.dir, "plan.json"))

@@ -367,6 +367,7 @@ func TestChangedSincePlan(t *testing.T) {
 			b.sys.accounts = map[string]*access.Live{"17": again}
 		}, "skipped skipped skipped", "not there any more"},
 		{"renamed", func(b *bench, _ *Engine) { b.sys.accounts["0"].Account.Username = "other" }, "done done done", ""},
+		{"moved", func(b *bench, _ *Engine) { b.sys.accounts["0"].Keep["move"] = []string{"OU=Elsewhere"} }, "done done done", ""},
 		{"disabled by hand", func(b *bench, _ *Engine) {
 			no := false
 			b.sys.accounts["0"].Account.Enabled = &no
