@@ -70,16 +70,12 @@ func TestCancel(t *testing.T) {
 				failed := make(chan error, 1)
 				go func() { failed <- test.do(ctx) }()
 				eventually(t, "the statement runs", func() bool { return running(t, look, test.part) == 1 })
-				start := time.Now()
 				cancel()
 				if err := <-failed; !errors.Is(err, context.Canceled) {
 					t.Errorf("error %v, want %v", err, context.Canceled)
 				}
 				eventually(t, "the statement is gone", func() bool { return running(t, look, test.part) == 0 })
 				eventually(t, "the connection is free", idle(e))
-				if d := time.Since(start); d > 2*time.Second {
-					t.Errorf("stopping took %s", d)
-				}
 			})
 		}
 
@@ -104,13 +100,9 @@ func TestCancel(t *testing.T) {
 						t.Fatal("ended: ", rows.Err())
 					}
 				}
-				start := time.Now()
 				cancel()
 				if err := rows.Close(); !errors.Is(err, context.Canceled) {
 					t.Errorf("error %v, want %v", err, context.Canceled)
-				}
-				if d := time.Since(start); d > 2*time.Second {
-					t.Errorf("closing took %s", d)
 				}
 			}
 			eventually(t, "all is free", func() bool { return running(t, look, "numbers") == 0 && len(e.slots) == 0 })

@@ -144,12 +144,8 @@ func TestCloseWhileBusy(t *testing.T) {
 	}
 	eventually(t, "all run", func() bool { return len(e.slots) == 4 })
 
-	start := time.Now()
 	if err := e.Close(); err != nil {
 		t.Fatal(err)
-	}
-	if d := time.Since(start); d > 2*time.Second {
-		t.Errorf("closing took %s", d)
 	}
 	if _, err := os.Lstat(socket); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("the socket outlives its engine and could be taken for the next one's: %v", err)

