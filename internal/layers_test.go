@@ -65,7 +65,7 @@ var importedBy = map[string][]string{
 
 // owners are the parts that may know a library; tests are held to it too.
 var owners = map[string][]string{
-	"github.com/ClickHouse":            {"internal/store", "internal/chdb"},
+	"github.com/ClickHouse":            {"internal/store", "internal/chdb", "collectors/sql"}, // to which a server of it is an app
 	"github.com/ebitengine/purego":     {"internal/chdb"},
 	"github.com/open-policy-agent/opa": {"internal/policy"},
 	"github.com/spf13/cobra":           {"internal/cli"},
@@ -175,7 +175,7 @@ func check(name string, src []byte) ([]string, error) {
 func refuse(pkg, part string, layer int, imported string, isTest bool) string {
 	own, ok := strings.CutPrefix(imported, module)
 	if !ok || (own != "" && own[0] != '/') {
-		return refuseLibrary(part, imported, isTest)
+		return refuseLibrary(pkg, part, imported, isTest)
 	}
 	target := path.Clean(strings.TrimPrefix(own, "/"))
 	targetPart, targetLayer := place(target)
@@ -205,9 +205,9 @@ func refuse(pkg, part string, layer int, imported string, isTest bool) string {
 	return ""
 }
 
-func refuseLibrary(part, imported string, isTest bool) string {
+func refuseLibrary(pkg, part, imported string, isTest bool) string {
 	for library, by := range owners {
-		if (imported == library || strings.HasPrefix(imported, library+"/")) && !slices.Contains(by, part) {
+		if (imported == library || strings.HasPrefix(imported, library+"/")) && !slices.ContainsFunc(by, func(p string) bool { return within(pkg, p) }) {
 			return fmt.Sprintf("%s is known only to %s", library, list(by))
 		}
 	}
@@ -316,6 +316,8 @@ func TestCheck(t *testing.T) {
 		{"driver in the store", "internal/store/open.go", imports("github.com/ClickHouse/clickhouse-go/v2"), ""},
 		{"driver elsewhere", "internal/scan/scan.go", imports("github.com/ClickHouse/clickhouse-go/v2"), "known only to internal/store, internal/chdb"},
 		{"driver in a test elsewhere", "internal/scan/scan_test.go", imports("github.com/ClickHouse/ch-go"), "known only to internal/store, internal/chdb"},
+		{"driver where a server is an app", "collectors/sql/connect.go", imports("github.com/ClickHouse/clickhouse-go/v2"), ""},
+		{"driver in another collector", "collectors/rest/rest.go", imports("github.com/ClickHouse/clickhouse-go/v2"), "known only to internal/store, internal/chdb, collectors/sql"},
 		{"library in access", "internal/access/person.go", imports("golang.org/x/text/cases"), "standard library only"},
 		{"library in access's test", "internal/access/person_test.go", imports("github.com/google/go-cmp/cmp"), ""},
 		{"standard library in access", "internal/access/person.go", imports("encoding/json"), ""},

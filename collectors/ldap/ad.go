@@ -171,7 +171,7 @@ func (d *activeDir) foreign(e located, dn string) error {
 		return e.reject(d.out, "objectGUID", reason)
 	}
 	sid := cmp.Or(d.sid(), d.v.text("cn"))
-	names := []nameKey{d.members.name("dn", dn), d.members.name("sid", sid)}
+	names := []nameNo{d.members.name("dn", dn), d.members.name("sid", sid)}
 	if name := wellKnown[sid]; name != "" {
 		d.members.holder(access.HolderEntitlement, id, names...)
 		no := false

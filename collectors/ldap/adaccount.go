@@ -107,14 +107,8 @@ func (d *activeDir) account(e located, dn string) error {
 		a.OwnerID, owner = owner, ""
 	}
 
-	names := []nameKey{d.members.name("dn", dn)}
-	if sid != "" {
-		names = append(names, d.members.name("sid", sid))
-	}
-	no := d.members.holder(access.HolderAccount, id, names...)
-	if known := cmp.Or(a.EmployeeID, a.Email, a.Username); known != "" {
-		d.owners.known[no] = known
-	}
+	no := d.members.holder(access.HolderAccount, id, d.members.name("dn", dn)) // nobody names one by its SID
+	d.owners.know(no, cmp.Or(a.EmployeeID, a.Email, a.Username))
 	if err := d.roster.person(d.out, e, v, a, no); err != nil {
 		return err
 	}

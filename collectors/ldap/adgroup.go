@@ -56,7 +56,7 @@ func (d *activeDir) group(e located, dn string) error {
 	}
 	g.Privileged = d.privileged(g.Name, dn, sid, security)
 
-	names := []nameKey{d.members.name("dn", dn)}
+	names := []nameNo{d.members.name("dn", dn)}
 	if sid != "" {
 		names = append(names, d.members.name("sid", sid))
 	}

@@ -111,7 +111,8 @@ func watchHeap(b *testing.B) func() uint64 {
 }
 
 // BenchmarkLDIF reads LAPSE_BENCH_ACCOUNTS accounts, 100,000 by default, and a group for each thousand, from an export of
-// Active Directory, through the runner as a scan does.
+// Active Directory, through the runner as a scan does. Each account has two memberships: its primary group's is told by the account,
+// the other by the group.
 func BenchmarkLDIF(b *testing.B) {
 	n := collecttest.Accounts(b, 100_000)
 	file := filepath.Join(b.TempDir(), "ad.ldif")
@@ -123,13 +124,21 @@ func BenchmarkLDIF(b *testing.B) {
 	guid := func(i int) string {
 		return base64.StdEncoding.EncodeToString(binary.BigEndian.AppendUint64(make([]byte, 8), uint64(i)))
 	}
-	const base = "DC=corp,DC=example"
+	sid := func(rid int) string {
+		b := []byte{1, 5, 0, 0, 0, 0, 0, 5}
+		for _, part := range []int{21, 1004336348, 1177238915, 682003330, rid} {
+			b = binary.LittleEndian.AppendUint32(b, uint32(part))
+		}
+		return base64.StdEncoding.EncodeToString(b)
+	}
+	const base, users = "DC=corp,DC=example", 513
 	fmt.Fprintf(w, "dn: %s\nobjectClass: domainDNS\nobjectGUID:: %s\n\n", base, guid(0))
 	for i := range n {
 		fmt.Fprintf(w, "dn: CN=User %[1]d,OU=People,%[2]s\nobjectClass: user\nsAMAccountName: user%07[1]d\ndisplayName: User %[1]d\nmail: user%[1]d@corp.example\nemployeeID: %[1]d\nuserAccountControl: 512\n"+
-			"whenCreated: 20190304050607.0Z\nlastLogonTimestamp: 134000000000000000\nprimaryGroupID: 513\nobjectGUID:: %[3]s\n\n", i, base, guid(i+1))
+			"whenCreated: 20190304050607.0Z\nlastLogonTimestamp: 134000000000000000\nprimaryGroupID: %[5]d\nobjectGUID:: %[3]s\nobjectSid:: %[4]s\n\n", i, base, guid(i+1), sid(1000+i), users)
 	}
-	members := 0
+	members := n
+	fmt.Fprintf(w, "dn: CN=Domain Users,OU=Groups,%s\nobjectClass: group\nsAMAccountName: Domain Users\ngroupType: -2147483646\nobjectGUID:: %s\nobjectSid:: %s\n\n", base, guid(2*n+1), sid(users))
 	for g := range n / 1000 {
 		fmt.Fprintf(w, "dn: CN=Group %[1]d,OU=Groups,%[2]s\nobjectClass: group\nsAMAccountName: group%[1]d\ngroupType: -2147483646\nobjectGUID:: %[3]s\n", g, base, guid(n+1+g))
 		for i := range 1000 {

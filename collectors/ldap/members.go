@@ -1,6 +1,7 @@
 package ldap
 
 import (
+	"cmp"
 	"hash/maphash"
 	"slices"
 
@@ -9,18 +10,20 @@ import (
 )
 
 // members resolves memberships once all entries are read. Groups name their members by something else than the id: a DN,
-// a login name, a SID. It keeps 24 bytes a membership and 22 a name, whatever their lengths: names are hashes with a key.
+// a login name, a SID. It keeps about 5 bytes a membership, 26 a name and 17 a holder, whatever their lengths: names are hashes
+// with a key, ids are mostly numbers. Nothing in it is a pointer, so that collecting garbage costs no more for it.
 type members struct {
-	a, b   maphash.Seed
-	kinds  []holderKind  // of whoever can hold a grant
-	ids    collect.Texts // of the same
-	byName *collect.Marks
-	pairs  []pair
-	joins  []join
+	a, b    maphash.Seed
+	kinds   []holderKind // of whoever can hold a grant
+	ids     entryIDs     // of the same
+	numbers *collect.Marks
+	holders long[uint32] // by the number of a name: whose it is, counted from 1; 0 while nobody has it
+	pairs   roll
+	joins   roll
 }
 
-// nameKey is a hashed name.
-type nameKey = collect.Mark
+// nameNo is the number of a name that an entry has, or is called by.
+type nameNo uint32
 
 // holderKind is an access.HolderKind.
 type holderKind uint8
@@ -33,25 +36,13 @@ const (
 
 var holderKinds = []access.HolderKind{noHolder: "", holderAccount: access.HolderAccount, holderEntitlement: access.HolderEntitlement}
 
-// pair says that the one with a name is a member of a group.
-type pair struct {
-	member nameKey
-	group  uint32
-}
-
-// join says that a member is in the group with a name: what a primary group is.
-type join struct {
-	group  nameKey
-	member uint32
-}
-
 func newMembers() *members {
-	return &members{a: maphash.MakeSeed(), b: maphash.MakeSeed(), byName: collect.NewMarks()}
+	return &members{a: maphash.MakeSeed(), b: maphash.MakeSeed(), numbers: collect.NewMarks()}
 }
 
-// name is the key of a name within a space: "dn" with a canonical DN, "uid" with a folded login name, "sid".
-func (m *members) name(space, text string) nameKey {
-	var key nameKey
+// name is a name within a space: "dn" with a canonical DN, "uid" with a folded login name, "sid".
+func (m *members) name(space, text string) nameNo {
+	var key collect.Mark
 	for i, seed := range [...]maphash.Seed{m.a, m.b} {
 		var h maphash.Hash
 		h.SetSeed(seed)
@@ -60,14 +51,20 @@ func (m *members) name(space, text string) nameKey {
 		h.WriteString(text)
 		key[i] = h.Sum64()
 	}
-	return key
+	n := m.numbers.Get(key)
+	if n == 0 {
+		m.holders.add(0)
+		n = uint32(m.holders.len())
+		m.numbers.Set(key, n)
+	}
+	return nameNo(n - 1)
 }
 
 // holder makes one known, by its names, and returns its number.
-func (m *members) holder(kind access.HolderKind, id string, names ...nameKey) uint32 {
+func (m *members) holder(kind access.HolderKind, id string, names ...nameNo) uint32 {
 	no := uint32(len(m.kinds))
 	m.kinds = append(m.kinds, holderKind(slices.Index(holderKinds, kind)))
-	m.ids.Add(id)
+	m.ids.add(id)
 	for _, n := range names {
 		m.call(n, no)
 	}
@@ -75,31 +72,64 @@ func (m *members) holder(kind access.HolderKind, id string, names ...nameKey) ui
 }
 
 // call gives one who is known a further name.
-func (m *members) call(name nameKey, no uint32) { m.byName.Set(name, no+1) }
+func (m *members) call(n nameNo, no uint32) { *m.holders.at(int(n)) = no + 1 }
 
 // find returns the number of the one with a name.
-func (m *members) find(name nameKey) (no uint32, ok bool) {
-	n := m.byName.Get(name)
-	return n - 1, n > 0
+func (m *members) find(n nameNo) (no uint32, ok bool) {
+	no = *m.holders.at(int(n))
+	return no - 1, no > 0
 }
 
 // kind is what the one with a number is.
 func (m *members) kind(no uint32) access.HolderKind { return holderKinds[m.kinds[no]] }
 
 // id is that of the one with a number.
-func (m *members) id(no uint32) string {
-	id, _ := m.ids.At(int(no))
-	return id
-}
+func (m *members) id(no uint32) string { return m.ids.at(int(no)) }
 
 // add says that the one with this name, who may become known later, is a member of a group.
-func (m *members) add(group uint32, member nameKey) {
-	m.pairs = append(m.pairs, pair{member, group})
+func (m *members) add(group uint32, member nameNo) { m.pairs.add(group, uint32(member)) }
+
+// join says that one who is known is in the group with this name, which may become known later: what a primary group is.
+func (m *members) join(member uint32, group nameNo) { m.joins.add(uint32(group), member) }
+
+// roll is who is in which group, in the order in which they come.
+type roll struct {
+	members long[uint32]
+	runs    []run
 }
 
-// join says that one who is known is in the group with this name, which may become known later.
-func (m *members) join(member uint32, group nameKey) {
-	m.joins = append(m.joins, join{group, member})
+// run is where the members of a group begin. They end where the next run begins.
+type run struct {
+	group uint32
+	from  uint32
+}
+
+func (s *roll) add(group, member uint32) {
+	if n := len(s.runs); n == 0 || s.runs[n-1].group != group {
+		s.runs = append(s.runs, run{group, uint32(s.members.len())})
+	}
+	s.members.add(member)
+}
+
+func (s *roll) len() int { return s.members.len() }
+
+// end is where a run ends.
+func (s *roll) end(i int) uint32 {
+	if i+1 < len(s.runs) {
+		return s.runs[i+1].from
+	}
+	return uint32(s.members.len())
+}
+
+// each calls do with every membership. Those that do adds are not among them.
+func (s *roll) each(do func(group, member uint32)) {
+	runs, all := len(s.runs), uint32(s.members.len())
+	for i := range runs {
+		group, at := s.runs[i].group, s.runs[i].from
+		for end := min(s.end(i), all); at < end; at++ {
+			do(group, *s.members.at(int(at)))
+		}
+	}
 }
 
 // left counts the memberships that made no grant.
@@ -108,39 +138,63 @@ type left struct {
 	none    int64 // the member is known to hold no grants
 }
 
-// put passes on the grants, each once.
+// stretch is a run of a group that is known, in a list of holders' numbers counted from base.
+type stretch struct {
+	group    uint32
+	of       *long[uint32]
+	base     uint32
+	from, to uint32
+}
+
+// nobody is the number less one of a holder that is not there.
+const nobody = ^uint32(0)
+
+// put passes on the grants, group by group, each once. It is the last that is done with members: names are forgotten, since whoever takes
+// the grants needs the memory.
 func (m *members) put(out collect.Sink) (left, error) {
 	var l left
-	seen := make(map[[2]uint32]struct{}, len(m.pairs)+len(m.joins))
-	grant := func(member, group uint32) error {
-		if m.kind(member) == "" {
-			l.none++
-			return nil
-		}
-		if _, twice := seen[[2]uint32{member, group}]; twice {
-			return nil
-		}
-		seen[[2]uint32{member, group}] = struct{}{}
-		return out.Put(access.Grant{HolderKind: m.kind(member), HolderID: m.id(member), EntitlementID: m.id(group)})
+	m.numbers = nil
+	stretches := make([]stretch, 0, len(m.pairs.runs)+len(m.joins.runs))
+	for i, r := range m.pairs.runs {
+		stretches = append(stretches, stretch{r.group, &m.pairs.members, 1, r.from, m.pairs.end(i)})
 	}
-	for _, p := range m.pairs {
-		no, ok := m.find(p.member)
-		if !ok {
-			l.unknown++
-			continue
-		}
-		if err := grant(no, p.group); err != nil {
-			return l, err
-		}
-	}
-	for _, j := range m.joins {
-		no, ok := m.find(j.group)
+	for i, r := range m.joins.runs {
+		no, ok := m.find(nameNo(r.group))
 		if !ok || m.kind(no) != access.HolderEntitlement {
-			l.unknown++
+			l.unknown += int64(m.joins.end(i) - r.from)
 			continue
 		}
-		if err := grant(j.member, no); err != nil {
-			return l, err
+		stretches = append(stretches, stretch{no, &m.joins.members, 0, r.from, m.joins.end(i)})
+	}
+	for _, block := range m.pairs.members.blocks {
+		for i, n := range block {
+			block[i] = *m.holders.at(int(n))
+		}
+	}
+	m.pairs.runs, m.joins.runs, m.holders = nil, nil, long[uint32]{}
+	slices.SortStableFunc(stretches, func(a, b stretch) int { return cmp.Compare(a.group, b.group) })
+	last := make([]uint32, len(m.kinds)) // by holder: the group, counted from 1, that it was last found in
+	group := ""
+	for i, s := range stretches {
+		if i == 0 || s.group != stretches[i-1].group {
+			group = m.id(s.group)
+		}
+		for at := s.from; at < s.to; at++ {
+			no := *s.of.at(int(at)) - s.base
+			switch {
+			case no == nobody:
+				l.unknown++
+				continue
+			case m.kinds[no] == noHolder:
+				l.none++
+				continue
+			case last[no] == s.group+1:
+				continue
+			}
+			last[no] = s.group + 1
+			if err := out.Put(access.Grant{HolderKind: m.kind(no), HolderID: m.id(no), EntitlementID: group}); err != nil {
+				return l, err
+			}
 		}
 	}
 	return l, nil

@@ -9,7 +9,8 @@ import (
 // by, and an owner may come after what he owns.
 type owners struct {
 	members *members
-	known   map[uint32]string // by what a roster knows an account
+	known   collect.Texts // by what a roster knows an account, "" for other holders
+	count   uint32        // of known
 	waiting []owned
 }
 
@@ -17,10 +18,19 @@ type owners struct {
 type owned struct {
 	at    located
 	rec   access.Record
-	owner nameKey
+	owner nameNo
 }
 
-func newOwners(m *members) *owners { return &owners{members: m, known: map[uint32]string{}} }
+func newOwners(m *members) *owners { return &owners{members: m} }
+
+// know says by what a roster knows an account. Accounts come in the order of their numbers.
+func (o *owners) know(no uint32, by string) {
+	for ; o.count < no; o.count++ {
+		o.known.Add("")
+	}
+	o.known.Add(by)
+	o.count++
+}
 
 // put passes a record on, or keeps it until its owner is known.
 func (o *owners) put(out collect.Sink, e located, v *view, rec access.Record, ownerDN string) error {
@@ -35,12 +45,12 @@ func (o *owners) put(out collect.Sink, e located, v *view, rec access.Record, ow
 	return out.Put(rec)
 }
 
-// settle passes on the records that waited, when all entries were read.
+// settle passes on the records that waited, when all entries were read, and forgets what that needs.
 func (o *owners) settle(out collect.Sink) error {
 	for _, w := range o.waiting {
 		owner := ""
 		if no, ok := o.members.find(w.owner); ok {
-			owner = o.known[no]
+			owner, _ = o.known.At(int(no))
 		}
 		rec := w.rec
 		switch r := rec.(type) {
@@ -56,5 +66,6 @@ func (o *owners) settle(out collect.Sink) error {
 			return err
 		}
 	}
+	o.known, o.waiting = collect.Texts{}, nil
 	return nil
 }

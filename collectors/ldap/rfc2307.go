@@ -23,15 +23,15 @@ type rfc2307 struct {
 	roster   *roster
 	told     memberships
 	dynamic  dynamic
-	twins    map[nameKey][]uint32 // further holders of a login name or a group number
-	hidden   map[uint32]bool      // groups whose members can't be read
+	twins    map[nameNo][]uint32 // further holders of a login name or a group number
+	hidden   map[uint32]bool     // groups whose members can't be read
 
 	count struct{ groups, byDN int64 }
 }
 
 func newRFC2307(r reading) *rfc2307 {
 	m := newMembers()
-	d := &rfc2307{reading: r, mapping: newMapping(r.config), v: newView(), members: m, owners: newOwners(m), roster: newRoster(r.config, m), twins: map[nameKey][]uint32{}, hidden: map[uint32]bool{}}
+	d := &rfc2307{reading: r, mapping: newMapping(r.config), v: newView(), members: m, owners: newOwners(m), roster: newRoster(r.config, m), twins: map[nameNo][]uint32{}, hidden: map[uint32]bool{}}
 	if r.config.Disabled != "" {
 		if f, err := parseFilter(r.config.Disabled); err == nil { // Validate has read it
 			d.disabled = f
@@ -191,7 +191,7 @@ func (d *rfc2307) identity(dn string) (id, reason string) {
 }
 
 // name makes a holder known by a name that should be its own. Where two have one, both hold what the name is given.
-func (d *rfc2307) name(no uint32, key nameKey) {
+func (d *rfc2307) name(no uint32, key nameNo) {
 	if was, taken := d.members.find(key); taken && was != no {
 		d.twins[key] = append(d.twins[key], no)
 		return
@@ -204,21 +204,21 @@ func (d *rfc2307) settleTwins() {
 	if len(d.twins) == 0 {
 		return
 	}
-	alias := func(no uint32) nameKey {
+	alias := func(no uint32) nameNo {
 		key := d.members.name("no", fmt.Sprint(no))
 		d.members.call(key, no)
 		return key
 	}
-	for _, p := range d.members.pairs { // those that are appended have no twins
-		for _, no := range d.twins[p.member] {
-			d.members.add(p.group, alias(no))
+	d.members.pairs.each(func(group, member uint32) {
+		for _, no := range d.twins[nameNo(member)] {
+			d.members.add(group, alias(no))
 		}
-	}
-	for _, j := range d.members.joins {
-		for _, group := range d.twins[j.group] {
-			d.members.add(group, alias(j.member))
+	})
+	d.members.joins.each(func(group, member uint32) {
+		for _, no := range d.twins[nameNo(group)] {
+			d.members.add(no, alias(member))
 		}
-	}
+	})
 }
 
 func (d *rfc2307) outcome(l left) outcome {
@@ -232,7 +232,7 @@ func (d *rfc2307) outcome(l left) outcome {
 		out.reads = append(out.reads, string(collect.Entitlements))
 	}
 	hidden := int64(len(d.hidden))
-	switch held := len(d.members.pairs)+len(d.members.joins) > 0; {
+	switch held := d.members.pairs.len()+d.members.joins.len() > 0; {
 	case d.count.groups == 0 && !held:
 		note("no group was read: grants are unknown")
 	case hidden == d.count.groups && !held:

@@ -53,9 +53,7 @@ func (d *rfc2307) account(e located, dn, id string, is roles) error {
 	for _, uid := range v.texts("uid") {
 		d.name(no, d.members.name("uid", foldValue(uid)))
 	}
-	if known := cmp.Or(a.EmployeeID, a.Email, a.Username); known != "" {
-		d.owners.known[no] = known
-	}
+	d.owners.know(no, cmp.Or(a.EmployeeID, a.Email, a.Username))
 	if err := d.roster.person(d.out, e, v, a, no); err != nil {
 		return err
 	}

@@ -120,9 +120,9 @@ func (d *rfc2307) privileged(name, dn, gid string) *bool {
 // memberships are those that accounts and groups tell of themselves in memberOf. They count where the group itself can't
 // be read: servers write memberOf late or never, and some write it for nested groups as well.
 type memberships struct {
-	joins []join
-	dns   map[nameKey]string // of groups
-	order []nameKey
+	joins roll
+	dns   map[nameNo]string // of groups
+	order []nameNo
 	// groups are those that were made of it.
 	groups map[uint32]bool
 }
@@ -137,12 +137,12 @@ func (t *memberships) add(d *rfc2307, member uint32) {
 		key := d.members.name("dn", dn)
 		if _, known := t.dns[key]; !known {
 			if t.dns == nil {
-				t.dns = map[nameKey]string{}
+				t.dns = map[nameNo]string{}
 			}
 			t.dns[key] = text
 			t.order = append(t.order, key)
 		}
-		t.joins = append(t.joins, join{key, member})
+		t.joins.add(uint32(key), member)
 	}
 }
 
@@ -173,12 +173,12 @@ func (d *rfc2307) settleTold() error {
 		}
 		d.told.groups[d.members.holder(access.HolderEntitlement, id, key)] = true
 	}
-	for _, j := range d.told.joins {
-		no, _ := d.members.find(j.group)
+	d.told.joins.each(func(group, member uint32) {
+		no, _ := d.members.find(nameNo(group))
 		if d.members.kind(no) == access.HolderEntitlement && !d.hidden[no] && !d.told.groups[no] {
-			continue // the group tells itself who is in it
+			return // the group tells itself who is in it
 		}
-		d.members.joins = append(d.members.joins, j)
-	}
+		d.members.join(member, nameNo(group))
+	})
 	return nil
 }

@@ -25,7 +25,7 @@ type roster struct {
 type led struct {
 	at      located
 	person  access.Person
-	manager nameKey
+	manager nameNo
 }
 
 // newRoster returns nil where the directory is no roster.

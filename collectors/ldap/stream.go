@@ -205,7 +205,7 @@ func (st *stream) once(e *ldap.Entry, yield func(located, error) bool) error {
 var ids = []string{"objectguid", "entryuuid", "nsuniqueid", "ipauniqueid"}
 
 // key tells an entry from all others, also after a rename.
-func (st *stream) key(e *ldap.Entry) nameKey {
+func (st *stream) key(e *ldap.Entry) collect.Mark {
 	text := e.DN
 	for _, a := range e.Attributes {
 		if len(a.Values) > 0 && slices.ContainsFunc(ids, func(id string) bool { return strings.EqualFold(id, a.Name) }) {

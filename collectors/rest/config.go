@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/lapse-audit/lapse/internal/collect"
+	"github.com/lapse-audit/lapse/internal/strict"
 )
 
 // Config is the section of a source of type rest in lapse.yaml.
@@ -32,12 +33,22 @@ type Config struct {
 	// Resume is for how long what was read is kept when the reading was interrupted: a collection that begins until then goes
 	// on from the last page. 4h by default; 0s keeps nothing.
 	Resume *time.Duration `yaml:"resume"`
+	// Incremental takes over from the last reading what the app says, in a way that the recipe knows, not to have changed.
+	// Without it everything is asked for each time.
+	Incremental *IncrementalRead `yaml:"incremental"`
 	// MaxRecord is the longest record in bytes, 1 MiB by default. A longer one is rejected.
 	MaxRecord int `yaml:"max_record"`
 	// CA is a PEM file of authorities that are trusted beside the system's.
 	CA string `yaml:"ca"`
 	// Proxy is the proxy's URL, where the environment (HTTPS_PROXY) doesn't say.
 	Proxy string `yaml:"proxy"`
+}
+
+// IncrementalRead says how often to ask for everything nevertheless. What was answered the last time is kept in a file that nobody
+// else may read.
+type IncrementalRead struct {
+	// FullEvery is when everything is asked for again and compared; 7 days by default.
+	FullEvery strict.Span `yaml:"full_every"`
 }
 
 // Write says as whom to change what is read, and what may be changed beyond the usual.
@@ -71,6 +82,7 @@ const (
 	DefaultTimeout     = 6 * time.Hour
 	DefaultMaxRecord   = 1 << 20
 	DefaultResume      = 4 * time.Hour
+	DefaultFullEvery   = 7 * 24 * time.Hour
 )
 
 func (c Config) defaults() Config {
@@ -89,6 +101,9 @@ func (c Config) defaults() Config {
 	if c.Resume == nil {
 		resume := DefaultResume
 		c.Resume = &resume
+	}
+	if c.Incremental != nil && c.Incremental.FullEvery == 0 {
+		c.Incremental = &IncrementalRead{FullEvery: strict.Span(DefaultFullEvery)}
 	}
 	return c
 }

@@ -37,6 +37,18 @@ func (r *reading) fetch(ctx context.Context, f *feed, hand func([]row) error) er
 	if err != nil {
 		return fmt.Errorf("%s: %w", q.plan.where, err)
 	}
+	send := r.c.send
+	if q.Incremental != nil && r.standing != nil {
+		if send, err = r.standing.sender(r, f, k); err != nil {
+			return fmt.Errorf("%s: %w", q.plan.where, err)
+		}
+	}
+	_, err = r.walk(ctx, q, k, input, f.vars, send, hand)
+	return err
+}
+
+// walk reads the pages of a request, from the one that a call asks for, and returns what stands around the rows of the last.
+func (r *reading) walk(ctx context.Context, q *Request, k call, input any, vars []any, send func(context.Context, call) (*answer, error), hand func([]row) error) (around any, err error) {
 	p := newPages(&q.Paging, k.url)
 	parse := parser{path: q.plan.rows, allowMissing: q.AllowMissing, maxRecord: r.k.config.MaxRecord}
 	parse.hash.SetSeed(r.seed)
@@ -53,23 +65,24 @@ func (r *reading) fetch(ctx context.Context, f *feed, hand func([]row) error) er
 	for at != nil {
 		k.url = at
 		if q.Body.set || extra != nil {
-			if k.body, err = q.Body.fill(input, f.vars, extra); err != nil {
-				return place(err)
+			if k.body, err = q.Body.fill(input, vars, extra); err != nil {
+				return nil, place(err)
 			}
 		}
-		a, err := r.c.send(ctx, k)
+		a, err := send(ctx, k)
 		if err != nil {
-			return place(err)
+			return nil, place(err)
 		}
-		around, n, hash, err := r.page(ctx, q, &parse, a, f.vars, hand)
-		if err != nil {
-			return place(err)
+		var n int
+		var hash uint64
+		if around, n, hash, err = r.page(ctx, q, &parse, a, vars, hand); err != nil {
+			return nil, place(err)
 		}
-		if at, extra, err = p.after(a, around, n, hash, f.vars); err != nil {
-			return place(err)
+		if at, extra, err = p.after(a, around, n, hash, vars); err != nil {
+			return nil, place(err)
 		}
 	}
-	return nil
+	return around, nil
 }
 
 // page reads one answer and hands its rows on.

@@ -265,10 +265,7 @@ func (c *compiler) request(q *Request, path string, each bool) {
 	c.templates(path+".headers", q.Headers)
 	c.paging(q, path)
 	q.plan = plan{where: q.place(q.Path.text)}
-	if q.Rows.root < 0 && q.Rows.fixed == nil {
-		q.plan.rows = q.Rows.path
-	}
-	q.plan.byExpr = q.Rows.IsSet() && q.plan.rows == nil && (!q.Rows.whole || q.Rows.root >= 0)
+	q.rows()
 	if q.Stream && (q.plan.byExpr || q.Paging.Type != "" && q.Paging.Type != "none" || q.Error.IsSet()) {
 		c.fail(at, path+".stream", "needs rows: that is a path, no paging, and no error:")
 	}
@@ -297,9 +294,58 @@ func (c *compiler) request(q *Request, path string, each bool) {
 	} else if len(q.plan.mappings) == 0 && len(q.Each) == 0 && q.Like == "" && len(q.Keep) == 0 {
 		c.fail(at, path, "makes nothing of its rows: map accounts, grants or another kind, or keep them as a lookup")
 	}
+	c.incremental(q, path, each)
 	for i, child := range q.Each {
 		c.request(child, fmt.Sprintf("%s.each[%d]", path, i), true)
 	}
+}
+
+func (c *compiler) incremental(q *Request, path string, each bool) {
+	n := q.Incremental
+	if n == nil {
+		return
+	}
+	at := q.Path.at
+	path += ".incremental"
+	switch {
+	case !each || c.looking:
+		c.fail(at, path, "goes within each only: a list of its own is always read")
+	case len(q.Each) > 0 || q.Stream:
+		c.fail(at, path, "goes with no each and no stream: what is read further is asked for anyway")
+	case !n.Stamp.IsSet() && n.Changes == nil:
+		c.fail(at, path, "needs a stamp or changes: when does the last answer still stand?")
+	case (n.Changes != nil) != n.Key.IsSet():
+		c.fail(at, path, "key goes with changes, and changes with key")
+	}
+	c.compile(path+".stamp", &n.Stamp)
+	c.compile(path+".key", &n.Key)
+	l := n.Changes
+	if l == nil {
+		return
+	}
+	path += ".changes"
+	for field, set := range map[string]bool{"key": l.Key.IsSet(), "mark": l.Mark.IsSet()} {
+		if !set {
+			c.fail(at, path+"."+field, "is missing")
+		}
+	}
+	if !strings.HasPrefix(l.Path.text, "/") || strings.ContainsAny(l.Path.text, "?#") {
+		c.fail(at, path+".path", "%q: want a path that begins with /; parameters go under query", l.Path.text)
+	}
+	known := c.vars
+	c.vars = known[:fixedVars] // it is asked before any lookup is made
+	for name, what := range map[string]interface{ compile([]string) error }{
+		"path": &l.Path, "rows": &l.Rows, "paging.next": &l.Paging.Next, "paging.total": &l.Paging.Total, "paging.more": &l.Paging.More, "key": &l.Key, "mark": &l.Mark,
+	} {
+		c.compile(path+"."+name, what)
+	}
+	c.templates(path+".query", l.Query)
+	c.templates(path+".begin", l.Begin)
+	c.vars = known
+	l.request = &Request{Name: q.Name, Method: http.MethodGet, URL: q.URL, Headers: q.Headers, Path: l.Path, Query: l.Query, Rows: l.Rows, Paging: l.Paging, Rights: q.Rights}
+	c.paging(l.request, path)
+	l.request.plan = plan{where: l.request.place(l.Path.text)}
+	l.request.rows()
 }
 
 func (c *compiler) paging(q *Request, path string) {
@@ -354,6 +400,14 @@ func (q *Request) place(path string) string {
 		return q.Method + " / for " + q.Name
 	}
 	return q.Method + " " + path
+}
+
+// rows decides how the rows of an answer are found.
+func (q *Request) rows() {
+	if q.Rows.root < 0 && q.Rows.fixed == nil {
+		q.plan.rows = q.Rows.path
+	}
+	q.plan.byExpr = q.Rows.IsSet() && q.plan.rows == nil && (!q.Rows.whole || q.Rows.root >= 0)
 }
 
 // walk calls do with every request, a parent before what it has under each.

@@ -38,6 +38,8 @@ type reading struct {
 	gone    map[*Request]int64
 	kept    map[string][]string // what look keeps beside records
 	watch   *watch              // nil where nobody watches
+
+	standing *standing // what the last reading left; nil where nothing is taken over
 }
 
 // scope is what a request's expressions see.
@@ -53,7 +55,9 @@ type feed struct {
 	scope   scope
 	vars    []any
 	ch      chan batch
-	begun   bool // a page of it was read
+	begun   bool  // a page of it was read
+	held    *held // of a request with incremental: what it gives
+	id      spoolKey
 }
 
 // batch is some rows of an answer, or how it ended.
@@ -148,6 +152,9 @@ func (r *reading) consume(ctx context.Context, f *feed, keep map[string]any) err
 				}
 			}
 		}
+	}
+	if f.held != nil && ctx.Err() == nil {
+		r.standing.done(f)
 	}
 	return ctx.Err()
 }
@@ -275,6 +282,9 @@ func (r *reading) row(ctx context.Context, f *feed, in row, keep map[string]any)
 				return reject(field, fmt.Sprintf("%s: %s", m.kind, reason))
 			}
 			r.watch.see(m, rec)
+			if f.held != nil {
+				f.held.Sum += sumOf(rec)
+			}
 			if m.once && r.again(rec) {
 				return nil
 			}

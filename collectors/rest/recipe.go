@@ -159,6 +159,9 @@ type Request struct {
 	// Requests that are made for each row, several at a time; their rows keep the order.
 	Each []*Request `yaml:"each"`
 
+	// In each: when the answers of the last reading still stand for a row, and are not asked for again.
+	Incremental *Incremental `yaml:"incremental"`
+
 	// In changes.look: the kind of object that it reads, account (the default) or entitlement.
 	Of access.HolderKind `yaml:"of"`
 	// In changes.look: of {status, body} of an answer that is an error, whether it says that the object is gone.
@@ -192,6 +195,41 @@ type Paging struct {
 	More Expr `yaml:"more"`
 	// Paths at which a next page may be, beside the request's own path and those below it.
 	Paths []string `yaml:"paths"`
+}
+
+// Incremental says when what was answered for a row the last time still stands. It is used where a source has an incremental:
+// of its own; every so often all is asked nevertheless, and compared. What the row itself says is always read anew, so that
+// nothing that changes unnoticed, such as a sign-in, may be below it.
+type Incremental struct {
+	// Of the row: what is another whenever the answers are others, such as the time when the members of a group last changed.
+	// Where it is null, the request is made.
+	Stamp Expr `yaml:"stamp"`
+	// Of the row: what changes call it by.
+	Key Expr `yaml:"key"`
+	// How the app tells which rows have changed since the last reading.
+	Changes *ChangeLog `yaml:"changes"`
+}
+
+// ChangeLog is a question for what has changed since a mark, which is where the last answer to it ended.
+type ChangeLog struct {
+	// The path below the URL. Values are escaped.
+	Path Template `yaml:"path"`
+	// Parameters. One that is null is left out.
+	Query map[string]Template `yaml:"query"`
+	// Further parameters where there is no mark yet, such as one that asks for no more than that.
+	Begin map[string]Template `yaml:"begin"`
+	// Where the changes are in an answer, as in a request.
+	Rows Expr `yaml:"rows"`
+	// How to get at the next page.
+	Paging Paging `yaml:"paging"`
+	// Of a change: what it calls the row by.
+	Key Expr `yaml:"key"`
+	// Of what stands around the changes on the last page: the mark.
+	Mark Expr `yaml:"mark"`
+	// The parameter that carries the mark; without it the mark is the address to ask at.
+	Param string `yaml:"param"`
+
+	request *Request
 }
 
 // Lookup keeps a value of each row by its key.

@@ -99,6 +99,9 @@ func New(c Config, o Options) (*Collector, error) {
 			errs = append(errs, errors.New("proxy: is no address: write http://proxy.example.com:3128"))
 		}
 	}
+	if c.Incremental != nil && len(recipe.incremental()) == 0 {
+		errs = append(errs, fmt.Errorf("incremental: %s has no request for which that is known: leave it out", c.Recipe))
+	}
 	var names []string
 	for _, q := range recipe.Requests {
 		names = append(names, q.Name)
@@ -210,8 +213,15 @@ func (k *Collector) collect(parent context.Context, out collect.Sink, hide *secr
 	}
 	defer r.wait.Wait()
 	defer cancel() // what is under way ends before the wait for it
+	if k.config.Incremental != nil && k.opt.Private != "" && len(k.opt.Only) == 0 && w == nil {
+		if r.standing, err = r.stand(ctx); err != nil {
+			interrupted = interrupts(err)
+			return prov, err
+		}
+		defer func() { r.standing.close(err != nil && !interrupted) }()
+	}
 	for _, q := range k.requests() {
-		if err := r.request(ctx, q); err != nil {
+		if err = r.request(ctx, q); err != nil {
 			interrupted = interrupts(err) || out.(*sink).err != nil
 			return prov, err
 		}
@@ -225,6 +235,9 @@ func (k *Collector) collect(parent context.Context, out collect.Sink, hide *secr
 		prov.AsOf = client.spool.began
 	}
 	interrupted = ctx.Err() != nil
+	if !interrupted {
+		prov.Notes = append(prov.Notes, r.standing.commit()...)
+	}
 	return prov, ctx.Err()
 }
 

@@ -24,6 +24,9 @@ func (p *Parsed) Section(recipe, uid, blank string) string {
 		s.say("  zone: UTC", "of the dates; zones: {Berlin: Europe/Berlin} gives those of locations")
 	}
 	s.say("# share: 50%", "of the app's quota, which others need too")
+	if len(p.incremental()) > 0 {
+		s.say("# incremental: {full_every: 7d}", "do without requests where the app says that nothing has changed")
+	}
 	if rights := p.Rights(); len(rights) > 0 {
 		s.line("# It needs the rights: %s", strings.Join(rights, ", "))
 	}

@@ -73,6 +73,17 @@ func openSpool(path, of string, age time.Duration, now time.Time) (*spool, error
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, err
 	}
+	s, err := newSpool(path)
+	if err != nil {
+		return nil, err
+	}
+	if s.resume(of, age, now) {
+		return s, nil
+	}
+	return s, s.create(of, now)
+}
+
+func newSpool(path string) (*spool, error) {
 	s := &spool{path: path, index: map[spoolKey]spoolEntry{}}
 	var err error
 	if s.pack, err = zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1), zstd.WithLowerEncoderMem(true)); err != nil {
@@ -81,14 +92,17 @@ func openSpool(path, of string, age time.Duration, now time.Time) (*spool, error
 	if s.read, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxSpooled)); err != nil {
 		return nil, err
 	}
-	if s.resume(of, age, now) {
-		return s, nil
+	return s, nil
+}
+
+// create begins a file in the place of what is there.
+func (s *spool) create(of string, now time.Time) error {
+	if err := os.Remove(s.path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
 	}
-	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, err
-	}
-	if s.file, err = os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR|os.O_APPEND, 0o600); err != nil {
-		return nil, err
+	var err error
+	if s.file, err = os.OpenFile(s.path, os.O_CREATE|os.O_EXCL|os.O_RDWR|os.O_APPEND, 0o600); err != nil {
+		return err
 	}
 	s.began = now
 	head, err := json.Marshal(spoolHead{spoolVersion, of, now})
@@ -97,9 +111,9 @@ func openSpool(path, of string, age time.Duration, now time.Time) (*spool, error
 	}
 	if _, err := s.file.Write(append(head, '\n')); err != nil {
 		s.file.Close()
-		return nil, err
+		return err
 	}
-	return s, nil
+	return nil
 }
 
 // resume takes up a file, and cuts off an answer that is not whole. It reports whether there is anything to go on from.
@@ -214,9 +228,26 @@ func (s *spool) take(k call) *answer {
 	if s == nil || !s.resumed || k.stream {
 		return nil
 	}
+	a := s.get(k.key())
+	if a == nil {
+		return nil
+	}
+	at, err := url.Parse(a.URL)
+	if err != nil {
+		return nil
+	}
+	header := http.Header{"Link": a.Link}
+	if a.ContentType != "" {
+		header.Set("Content-Type", a.ContentType)
+	}
+	return &answer{header: header, body: a.Body, url: at}
+}
+
+// get returns what is kept under a key, nil for nothing.
+func (s *spool) get(key spoolKey) *spooled {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	e, ok := s.index[k.key()]
+	e, ok := s.index[key]
 	if !ok {
 		return nil
 	}
@@ -232,16 +263,8 @@ func (s *spool) take(k call) *answer {
 	if json.Unmarshal(text, &a) != nil {
 		return nil
 	}
-	at, err := url.Parse(a.URL)
-	if err != nil {
-		return nil
-	}
 	s.used++
-	header := http.Header{"Link": a.Link}
-	if a.ContentType != "" {
-		header.Set("Content-Type", a.ContentType)
-	}
-	return &answer{header: header, body: a.Body, url: at}
+	return &a
 }
 
 // keep keeps the answer to a call. Where the disk is full, nothing more is kept, and the reading goes on.
@@ -249,11 +272,14 @@ func (s *spool) keep(k call, a *answer) {
 	if s == nil || a.stream != nil {
 		return
 	}
-	text, err := json.Marshal(spooled{URL: a.url.String(), ContentType: a.header.Get("Content-Type"), Link: a.header.Values("Link"), Body: a.body})
+	s.put(k.key(), spooled{URL: a.url.String(), ContentType: a.header.Get("Content-Type"), Link: a.header.Values("Link"), Body: a.body})
+}
+
+func (s *spool) put(key spoolKey, a spooled) {
+	text, err := json.Marshal(a)
 	if err != nil { // it holds nothing that JSON can't
 		panic(err)
 	}
-	key := k.key()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.fault != nil {

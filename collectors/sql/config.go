@@ -22,7 +22,8 @@ import (
 
 // Config is the section of a source of type sql in lapse.yaml.
 type Config struct {
-	// URL is postgres://HOST:5432/DATABASE, mysql://HOST:3306/DATABASE or mariadb://HOST:3306/DATABASE.
+	// URL is postgres://HOST:5432/DATABASE, mysql://HOST:3306/DATABASE, mariadb://HOST:3306/DATABASE, clickhouse://HOST:9440/DATABASE,
+	// or https://HOST:8443/DATABASE, which is ClickHouse, too.
 	URL string `yaml:"url"`
 	// Socket is the server's socket on this machine, or for PostgreSQL the folder it is in. It is used instead of the host.
 	Socket   string         `yaml:"socket"`
@@ -39,7 +40,7 @@ type Config struct {
 	// Timeout is how long one query may run, 5m by default. The server ends it then.
 	Timeout strict.Span `yaml:"timeout"`
 
-	// Preset reads the accounts of the database server itself: postgres, mariadb, or mysql (8.0 and later).
+	// Preset reads the accounts of the database server itself: postgres, mariadb, mysql (8.0 and later), or clickhouse.
 	Preset string `yaml:"preset"`
 	// Queries are one SELECT for each kind of record, beside or instead of the preset's. The names of its columns are
 	// those of the fields; attr_department is the attribute department.
@@ -109,7 +110,7 @@ func (c Config) defaults() Config {
 	c.Timeout = cmp.Or(c.Timeout, strict.Span(5*time.Minute))
 	if c.TLS == "" {
 		c.TLS = Verify
-		if a, err := parseAddress(c.URL); err == nil && (a.local() || c.Socket != "") {
+		if a, err := parseAddress(c.URL); err == nil && (a.local() || c.Socket != "") && !strings.HasPrefix(c.URL, "https:") {
 			c.TLS = Plain
 		}
 	}
@@ -125,6 +126,7 @@ func (c Config) defaults() Config {
 type address struct {
 	driver, host, database string
 	port                   int
+	http                   bool // of ClickHouse, whose own protocol is another
 }
 
 // The drivers, by the scheme of a URL.
@@ -133,10 +135,11 @@ var schemes = map[string]struct {
 	port   int
 }{
 	"postgres": {"postgres", 5432}, "postgresql": {"postgres", 5432}, "mysql": {"mysql", 3306}, "mariadb": {"mysql", 3306},
+	"clickhouse": {"clickhouse", 0}, "https": {"clickhouse", 8443}, "http": {"clickhouse", 8123}, // 0: it depends on TLS
 }
 
 func parseAddress(text string) (address, error) {
-	const want = "write postgres://HOST:5432/DATABASE, mysql://HOST:3306/DATABASE or mariadb://HOST:3306/DATABASE"
+	const want = "write postgres://HOST:5432/DATABASE, mysql://HOST:3306/DATABASE, mariadb://HOST:3306/DATABASE or clickhouse://HOST:9440/DATABASE"
 	if text == "" {
 		return address{}, errors.New("is missing: " + want)
 	}
@@ -151,7 +154,7 @@ func parseAddress(text string) (address, error) {
 	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
 		return address{}, errors.New("must have no user, ? or #: name the user under user, and a reference to the password under password")
 	}
-	a := address{driver: s.driver, host: u.Hostname(), port: s.port, database: strings.TrimPrefix(u.Path, "/")}
+	a := address{driver: s.driver, http: strings.HasPrefix(u.Scheme, "http"), host: u.Hostname(), port: s.port, database: strings.TrimPrefix(u.Path, "/")}
 	if u.Port() != "" {
 		if a.port, err = strconv.Atoi(u.Port()); err != nil {
 			return address{}, errors.New("is no address: " + want)
@@ -189,6 +192,16 @@ func (c Config) Validate() error {
 			add("write.user: is missing")
 		case c.Preset == "" || ok && (c.defaults().Queries.Accounts != p.Accounts || c.defaults().Queries.Grants != p.Grants):
 			add("write: goes with a preset, whose accounts and grants are read: how to change what other queries read is not known here")
+		}
+	}
+	if err == nil && a.driver == "clickhouse" {
+		switch scheme, _, _ := strings.Cut(c.URL, ":"); {
+		case c.Socket != "":
+			add("socket: ClickHouse has none")
+		case scheme == "http" && c.defaults().TLS != Plain:
+			add("url: is not https: the password would go in clear; with tls: off it does")
+		case scheme == "https" && c.TLS == Plain:
+			add("tls: off contradicts https")
 		}
 	}
 	if c.Socket != "" && (!path.IsAbs(c.Socket) || c.TLS == Verify) {

@@ -17,6 +17,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/go-sql-driver/mysql"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -31,8 +32,11 @@ func (k *Collector) open(password string) (*dbsql.DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	if k.address.driver == "postgres" {
+	switch k.address.driver {
+	case "postgres":
 		return k.openPostgres(password, secure)
+	case "clickhouse":
+		return k.openClickHouse(password, secure), nil
 	}
 	return k.openMySQL(password, secure)
 }
@@ -71,9 +75,13 @@ func (k *Collector) openMySQL(password string, secure *tls.Config) (*dbsql.DB, e
 	return dbsql.OpenDB(c), nil
 }
 
-// limit makes a session read-only, whatever the queries are, and has the server end a query that runs too long.
-func (k *Collector) limit(ctx context.Context, conn *dbsql.Conn, version string) error {
+// limit makes a session read-only, whatever the queries are, and has the server end a query that runs too long. It returns the
+// context for what is asked in it.
+func (k *Collector) limit(ctx context.Context, conn *dbsql.Conn, version string) (context.Context, error) {
 	span := time.Duration(k.config.Timeout)
+	if k.address.driver == "clickhouse" {
+		return limitClickHouse(k.within(ctx), conn, span)
+	}
 	readOnly, timeout := "SET SESSION TRANSACTION READ ONLY", fmt.Sprintf("SET SESSION max_execution_time = %d", span.Milliseconds())
 	switch {
 	case k.address.driver == "postgres":
@@ -83,10 +91,10 @@ func (k *Collector) limit(ctx context.Context, conn *dbsql.Conn, version string)
 	}
 	for _, text := range []string{readOnly, timeout} {
 		if _, err := conn.ExecContext(ctx, text); err != nil {
-			return err
+			return ctx, err
 		}
 	}
-	return nil
+	return ctx, nil
 }
 
 func (k *Collector) tls() (*tls.Config, error) {
@@ -112,6 +120,7 @@ func (k *Collector) tls() (*tls.Config, error) {
 func explain(err error) error {
 	var pg *pgconn.PgError
 	var my *mysql.MySQLError
+	var ch *clickhouse.Exception
 	var authority x509.UnknownAuthorityError
 	code := ""
 	switch {
@@ -119,6 +128,8 @@ func explain(err error) error {
 		code = pg.Code
 	case errors.As(err, &my):
 		code = strconv.Itoa(int(my.Number))
+	case errors.As(err, &ch):
+		code = "clickhouse " + strconv.Itoa(int(ch.Code))
 	case errors.As(err, &authority):
 		return fmt.Errorf("nobody that is trusted signed the server's certificate: set ca: to the authority's PEM file: %w", err)
 	}
@@ -138,17 +149,22 @@ func mendClass(code string) string {
 
 // mends by SQLSTATE of PostgreSQL and number of MySQL.
 var mends = map[string]string{
-	"28":    "the server refused the login: see user and password",
-	"1045":  "the server refused the login: see user and password",
-	"42501": "the user lacks the right to read this: grant it SELECT",
-	"1142":  "the user lacks the right to read this: grant it SELECT",
-	"1143":  "the user lacks the right to read this: grant it SELECT",
-	"1044":  "the user lacks the right to read this: grant it SELECT",
-	"25006": "the query changes something, and a source is only read",
-	"1792":  "the query changes something, and a source is only read",
-	"57014": "the server ended the query: make it faster, or set timeout: to more",
-	"1969":  "the server ended the query: make it faster, or set timeout: to more",
-	"3024":  "the server ended the query: make it faster, or set timeout: to more",
+	"28":             "the server refused the login: see user and password",
+	"1045":           "the server refused the login: see user and password",
+	"42501":          "the user lacks the right to read this: grant it SELECT",
+	"1142":           "the user lacks the right to read this: grant it SELECT",
+	"1143":           "the user lacks the right to read this: grant it SELECT",
+	"1044":           "the user lacks the right to read this: grant it SELECT",
+	"25006":          "the query changes something, and a source is only read",
+	"1792":           "the query changes something, and a source is only read",
+	"clickhouse 516": "the server refused the login: see user and password",
+	"clickhouse 497": "the user lacks the right to read this: grant it SHOW USERS, SHOW ROLES, or SELECT on what a query of your own reads",
+	"clickhouse 164": "the query changes something, and a source is only read",
+	"clickhouse 159": "the server ended the query: make it faster, or set timeout: to more",
+	"clickhouse 47":  "the server is older than what the preset is for (it must know valid_until of users and wildcards in grants), or the query is wrong: name queries: instead",
+	"57014":          "the server ended the query: make it faster, or set timeout: to more",
+	"1969":           "the server ended the query: make it faster, or set timeout: to more",
+	"3024":           "the server ended the query: make it faster, or set timeout: to more",
 }
 
 // hide takes the password out of a message.

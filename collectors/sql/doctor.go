@@ -1,6 +1,7 @@
 package sql
 
 import (
+	"cmp"
 	"context"
 	dbsql "database/sql"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/go-sql-driver/mysql"
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -42,15 +44,16 @@ func (k *Collector) diagnose(ctx context.Context, password string) (advice []col
 	}
 	defer conn.Close()
 	var user, version string
-	if err := conn.QueryRowContext(ctx, "SELECT CURRENT_USER, VERSION()").Scan(&user, &version); err != nil {
+	if err := conn.QueryRowContext(k.within(ctx), k.whoAmI()).Scan(&user, &version); err != nil {
 		return nil, fmt.Errorf("ask who we are: %w", explain(err))
 	}
+	user = cmp.Or(user, k.config.User)
 	note := func(what string, missing bool, format string, args ...any) {
 		advice = append(advice, collect.Advice{What: what, Missing: missing, Detail: fmt.Sprintf(format, args...)})
 	}
 	version, _, _ = strings.Cut(version, " on ") // PostgreSQL says by what it was compiled
 	note("connection", false, "as %s to %s %s", user, k.address.driver, version)
-	if err := k.limit(ctx, conn, version); err != nil {
+	if ctx, err = k.limit(ctx, conn, version); err != nil {
 		return advice, fmt.Errorf("limit the session: %w", explain(err))
 	}
 	for _, q := range k.config.Queries.list() {
@@ -74,7 +77,7 @@ func (k *Collector) diagnose(ctx context.Context, password string) (advice []col
 func (k *Collector) begin(ctx context.Context, conn *dbsql.Conn, q query) ([]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(k.config.Timeout)+grace)
 	defer cancel()
-	rows, err := conn.QueryContext(ctx, q.text)
+	rows, err := conn.QueryContext(k.within(ctx), q.text)
 	if err != nil {
 		return nil, err
 	}
@@ -90,6 +93,8 @@ func (k *Collector) begin(ctx context.Context, conn *dbsql.Conn, q query) ([]str
 var (
 	// permission denied for table people
 	postgresDenied = regexp.MustCompile(`permission denied for (table|view|materialized view|foreign table|schema|function|sequence|database) (.+)$`)
+	// it's necessary to have the grant SHOW USERS, SHOW ROLES ON *.*. (ACCESS_DENIED)
+	clickhouseDenied = regexp.MustCompile(`necessary to have the grant (.+? ON .+?)\.?(?: \(ACCESS_DENIED\))?$`)
 	// SELECT command denied to user 'a'@'b' for table `db`.`t`, and for column 'c' in table 't'
 	mysqlDenied = regexp.MustCompile("^([A-Z ]+) command denied to user .* for (?:column '([^']*)' in )?table [`']?(.+?)[`']?$")
 )
@@ -98,6 +103,7 @@ var (
 func (k *Collector) grantFor(err error, user string) string {
 	var pg *pgconn.PgError
 	var my *mysql.MySQLError
+	var ch *clickhouse.Exception
 	switch {
 	case errors.As(err, &pg) && pg.Code == "42501":
 		m := postgresDenied.FindStringSubmatch(pg.Message)
@@ -114,6 +120,12 @@ func (k *Collector) grantFor(err error, user string) string {
 			return fmt.Sprintf("GRANT CONNECT ON DATABASE %s TO %s", pgIdent(m[2]), who)
 		}
 		return fmt.Sprintf("GRANT SELECT ON %s TO %s", pgIdent(m[2]), who)
+	case errors.As(err, &ch) && ch.Code == 497:
+		m := clickhouseDenied.FindStringSubmatch(ch.Message)
+		if m == nil {
+			return ""
+		}
+		return fmt.Sprintf("GRANT %s TO %s", m[1], "`"+strings.ReplaceAll(user, "`", "\\`")+"`")
 	case errors.As(err, &my) && (my.Number == 1142 || my.Number == 1143 || my.Number == 1044):
 		m := mysqlDenied.FindStringSubmatch(my.Message)
 		if m == nil {

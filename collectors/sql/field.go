@@ -163,8 +163,15 @@ func plain(value any) (text string, m *moment, reason string) {
 			return "", nil, ""
 		}
 		return "", &moment{at: v}, ""
-	default:
-		return "", nil, "is of a type that is not known here: cast it to text"
+	default: // ClickHouse gives numbers of every width
+		switch n := reflect.ValueOf(v); {
+		case n.CanInt():
+			text = strconv.FormatInt(n.Int(), 10)
+		case n.CanUint():
+			text = strconv.FormatUint(n.Uint(), 10)
+		default:
+			return "", nil, "is of a type that is not known here: cast it to text"
+		}
 	}
 	switch {
 	case !utf8.ValidString(text):

@@ -19,9 +19,10 @@ var files embed.FS
 
 // presets by name. A role that nobody can log in with is an entitlement; one that is both, as PostgreSQL allows it, is both.
 var presets = map[string]preset{
-	"postgres": read("postgres", "postgres"),
-	"mariadb":  read("mariadb", "mysql"),
-	"mysql":    read("mysql", "mysql"),
+	"postgres":   read("postgres", "postgres"),
+	"mariadb":    read("mariadb", "mysql"),
+	"mysql":      read("mysql", "mysql"),
+	"clickhouse": read("clickhouse", "clickhouse"),
 }
 
 func read(name, driver string) preset {

@@ -1,6 +1,6 @@
 // Package sql collects from databases: the accounts of the database server itself, by a preset, or those of an application
 // that keeps them in tables, by a SELECT for each kind of record. All is read in one read-only transaction, so that one
-// moment is seen.
+// moment is seen; ClickHouse has none.
 package sql
 
 import (
@@ -131,15 +131,15 @@ func (k *Collector) read(ctx context.Context, password string, prov *collect.Pro
 	}
 	defer conn.Close()
 	var user, version string
-	if err := conn.QueryRowContext(ctx, "SELECT CURRENT_USER, VERSION()").Scan(&user, &version); err != nil {
+	if err := conn.QueryRowContext(k.within(ctx), k.whoAmI()).Scan(&user, &version); err != nil {
 		return fmt.Errorf("ask who we are: %w", explain(err))
 	}
-	prov.Identity = user
+	prov.Identity = cmp.Or(user, k.config.User)
 	prov.Notes = k.notes()
 	if err := k.fits(version); err != nil {
 		return err
 	}
-	if err := k.limit(ctx, conn, version); err != nil {
+	if ctx, err = k.limit(ctx, conn, version); err != nil {
 		return fmt.Errorf("limit the session: %w", explain(err))
 	}
 	tx, err := conn.BeginTx(ctx, &dbsql.TxOptions{Isolation: dbsql.LevelRepeatableRead, ReadOnly: true})
@@ -161,10 +161,21 @@ func (k *Collector) notes() []string {
 	if k.config.TLS == Plain && !k.address.local() && k.config.Socket == "" {
 		out = append(out, "the connection is not encrypted (tls: off)")
 	}
+	if k.address.driver == "clickhouse" {
+		out = append(out, "ClickHouse has no transactions: what changes while it is read may show in part")
+	}
 	if k.config.Preset == "postgres" {
 		out = append(out, fmt.Sprintf("logins and roles are those of the whole server, rights on schemas and tables those in the database %s only", k.address.database))
 	}
 	return out
+}
+
+// whoAmI asks for the user, where that can be another than who signed in, and the version.
+func (k *Collector) whoAmI() string {
+	if k.address.driver == "clickhouse" {
+		return "SELECT '', version()"
+	}
+	return "SELECT CURRENT_USER, VERSION()"
 }
 
 // fits makes sure that a preset is asked of the server that it is for: MySQL speaks MariaDB's protocol.
@@ -189,7 +200,7 @@ const grace = 30 * time.Second
 func (k *Collector) query(ctx context.Context, tx *dbsql.Tx, q query, out collect.Sink, args ...any) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(k.config.Timeout)+grace)
 	defer cancel()
-	rows, err := tx.QueryContext(ctx, q.text, args...)
+	rows, err := tx.QueryContext(k.within(ctx), q.text, args...)
 	if err != nil {
 		return err
 	}
@@ -202,7 +213,7 @@ func (k *Collector) query(ctx context.Context, tx *dbsql.Tx, q query, out collec
 	zoned := make([]bool, len(types))
 	for i, t := range types {
 		names = append(names, t.Name())
-		zoned[i] = t.DatabaseTypeName() == map[string]string{"postgres": "TIMESTAMPTZ", "mysql": "TIMESTAMP"}[k.address.driver]
+		zoned[i] = k.address.driver == "clickhouse" && strings.Contains(t.DatabaseTypeName(), "DateTime") || t.DatabaseTypeName() == map[string]string{"postgres": "TIMESTAMPTZ", "mysql": "TIMESTAMP"}[k.address.driver]
 	}
 	r, err := newRecord(q.kind, names)
 	if err != nil {

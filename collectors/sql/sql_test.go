@@ -468,10 +468,10 @@ func testOneMoment(t *testing.T, s *server) {
 func TestConfig(t *testing.T) {
 	const q = `queries: {accounts: "SELECT 1 AS id"}`
 	for _, c := range []struct{ section, want string }{
-		{"{}", "url: is missing: write postgres://HOST:5432/DATABASE, mysql://HOST:3306/DATABASE or mariadb://HOST:3306/DATABASE\nuser: is missing\nqueries: name a preset, or at least one query of people, accounts, entitlements, licenses, grants, seats, usage"},
+		{"{}", "url: is missing: write postgres://HOST:5432/DATABASE, mysql://HOST:3306/DATABASE, mariadb://HOST:3306/DATABASE or clickhouse://HOST:9440/DATABASE\nuser: is missing\nqueries: name a preset, or at least one query of people, accounts, entitlements, licenses, grants, seats, usage"},
 		{"url: postgres://u:secret@h/d\nuser: u\n" + q, "url: must have no user, ? or #: name the user under user, and a reference to the password under password"},
-		{"url: postgres://h\nuser: u\n" + q, "url: names no database: write postgres://HOST:5432/DATABASE, mysql://HOST:3306/DATABASE or mariadb://HOST:3306/DATABASE"},
-		{"url: oracle://h/d\nuser: u\n" + q, `url: "oracle" is a database that is not known: write postgres://HOST:5432/DATABASE, mysql://HOST:3306/DATABASE or mariadb://HOST:3306/DATABASE`},
+		{"url: postgres://h\nuser: u\n" + q, "url: names no database: write postgres://HOST:5432/DATABASE, mysql://HOST:3306/DATABASE, mariadb://HOST:3306/DATABASE or clickhouse://HOST:9440/DATABASE"},
+		{"url: oracle://h/d\nuser: u\n" + q, `url: "oracle" is a database that is not known: write postgres://HOST:5432/DATABASE, mysql://HOST:3306/DATABASE, mariadb://HOST:3306/DATABASE or clickhouse://HOST:9440/DATABASE`},
 		{"url: mysql://h/d\nuser: u\npreset: postgres", "preset: postgres is not for mysql://h/d"},
 		{"url: mysql://h/d\nuser: u\npreset: mariadbx\n" + q, `preset: there is no preset "mariadbx": did you mean "mariadb"?`},
 		{"url: mysql://h/d\nuser: u\nqueries: {grants: 'DELETE FROM x'}", "queries.grants: is no SELECT"},

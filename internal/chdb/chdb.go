@@ -23,6 +23,7 @@ type Options struct {
 	Library     string // path of libchdb; empty: the places that Find looks in
 	MaxMemory   int64  // bytes the engine may use in all, without Go's heap; 0: 90% of the machine's
 	Threads     int    // threads a statement may use; 0: one a core
+	Config      string // path of a configuration file of ClickHouse's own, as one that has users; empty: none
 	Connections int    // statements at a time, further ones wait; 0: 16
 }
 

@@ -147,6 +147,9 @@ func arguments(dir string, o Options) []string {
 	if o.MaxMemory > 0 {
 		args = append(args, "--max_server_memory_usage="+strconv.FormatInt(o.MaxMemory, 10))
 	}
+	if o.Config != "" {
+		args = append(args, "--config-file="+o.Config)
+	}
 	if o.Threads > 0 {
 		args = append(args, "--max_threads="+strconv.Itoa(o.Threads))
 	}

@@ -7,19 +7,14 @@ import (
 	"sort"
 )
 
-// Index remembers ids and where each was seen first, in about 30 bytes an id whatever their length: it keeps 96 bits of
+// Index remembers ids and where each was seen first, in about 24 bytes an id whatever their length: it keeps 96 bits of
 // a keyed hash, so that two ids are taken for one with a probability of 10^-15 in ten million.
 type Index struct {
-	a, b     maphash.Seed
-	seen     table // numbers the ids as they come
-	count    uint32
-	contents [][]uint32 // by number, blockSize in each
-	runs     []run
-	files    []string
+	a, b  maphash.Seed
+	seen  table // their contents
+	runs  []run
+	files []string
 }
-
-// blockSize is how many ids share a block of contents: what grows is never copied.
-const blockSize = 1 << 14
 
 // run says where ids that came one after the other were seen: each so many lines below the one before. Most exports need a
 // single one.
@@ -63,13 +58,7 @@ func (x *Index) Add(space, id string, content uint64, file string, line int64) (
 		return x.at(number), true
 	}
 	x.place(file, uint32(line))
-	if x.count%blockSize == 0 {
-		x.contents = append(x.contents, make([]uint32, 0, blockSize))
-	}
-	last := &x.contents[len(x.contents)-1]
-	*last = append(*last, uint32(content))
-	x.seen.set(key, x.count)
-	x.count++
+	x.seen.set(key, uint32(content))
 	return Seen{}, false
 }
 
@@ -82,7 +71,7 @@ func (x *Index) place(file string, line uint32) {
 	in := uint16(max(at, 0))
 	if len(x.runs) > 0 {
 		r := &x.runs[len(x.runs)-1]
-		n := x.count - r.from
+		n := x.seen.count - r.from
 		if n == 1 && r.file == in && line >= r.line && line-r.line < 1<<16 {
 			r.step = uint16(line - r.line)
 		}
@@ -90,13 +79,13 @@ func (x *Index) place(file string, line uint32) {
 			return
 		}
 	}
-	x.runs = append(x.runs, run{from: x.count, line: line, file: in})
+	x.runs = append(x.runs, run{from: x.seen.count, line: line, file: in})
 }
 
 // at is where the id with a number was seen.
 func (x *Index) at(number uint32) Seen {
 	r := x.runs[sort.Search(len(x.runs), func(i int) bool { return x.runs[i].from > number })-1]
-	return Seen{File: x.files[r.file], Line: int64(r.line + (number-r.from)*uint32(r.step)), content: x.contents[number/blockSize][number%blockSize]}
+	return Seen{File: x.files[r.file], Line: int64(r.line + (number-r.from)*uint32(r.step)), content: x.seen.value(number)}
 }
 
 // Has reports whether id is there.
@@ -106,7 +95,7 @@ func (x *Index) Has(space, id string) bool {
 }
 
 // Len is the number of ids.
-func (x *Index) Len() int { return int(x.count) }
+func (x *Index) Len() int { return int(x.seen.count) }
 
 // Same reports whether what was seen first had this content.
 func (s Seen) Same(content uint64) bool { return s.content == uint32(content) }
