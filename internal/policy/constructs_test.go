@@ -240,10 +240,10 @@ size(n) := "new" if n < 30`},
 	{name: "function that conflicts", lane: LaneFull, body: `size(input.account.hours_since_enabled) == "small"`, rest: `size(n) := "old" if n >= 1000000
 size(n) := "small" if n >= 1000000`},
 	{name: "value that conflicts", lane: LaneFull, body: `chosen == "x"`, rest: `chosen := g.entitlement.kind if some g in input.grants`},
-	{name: "function of a grant", lane: LaneFull, body: `some g in input.grants
+	{name: "function of a grant", lane: LaneComplete, body: `some g in input.grants
 	stale(g)`, rest: `stale(g) if g.days_since_used > 60
 stale(g) if not g.days_since_used`},
-	{name: "not function of a grant", lane: LaneFull, body: `some g in input.grants
+	{name: "not function of a grant", lane: LaneComplete, body: `some g in input.grants
 	not stale(g)`, rest: `stale(g) if g.days_since_used > 60
 stale(g) if not g.days_since_used`},
 	{name: "else of a function", body: `size(input.account.days_since_login) == "old"`, rest: `size(n) := "old" if { n > 30 } else := "new"`},
@@ -278,26 +278,63 @@ odd if {
 	{name: "or by helpers", lane: LaneComplete, body: `either`, rest: `either if input.account.locked
 either if input.account.days_since_login > 60
 either if not input.person`},
-	{name: "not not in of a variable", lane: LaneFull, body: `not odd`, rest: `odd if {
+	{name: "not not in of a variable", lane: LaneComplete, body: `not odd`, rest: `odd if {
 	kind := input.account.mailbox_type
 	not kind in {"user", "none"}
 }`},
-	{name: "not not in of an element", lane: LaneFull, body: `not odd`, rest: `odd if {
+	{name: "not not in of an element", lane: LaneComplete, body: `not odd`, rest: `odd if {
 	some kind in [input.account.mailbox_type]
 	not kind in {"user", "none"}
 }`},
-	{name: "not not in of an argument", lane: LaneFull, body: `not odd(input.account.mailbox_type)`, rest: `odd(kind) if not kind in {"user", "none"}`},
-	{name: "not not of an argument", lane: LaneFull, body: `not unlike(input.person)`, rest: `unlike(p) if not p.status == "active"`},
-	{name: "not every of a variable", lane: LaneFull, body: `not odd`, rest: `odd if {
+	{name: "not not in of an argument", lane: LaneComplete, body: `not odd(input.account.mailbox_type)`, rest: `odd(kind) if not kind in {"user", "none"}`},
+	{name: "not not of an argument", lane: LaneComplete, body: `not unlike(input.person)`, rest: `unlike(p) if not p.status == "active"`},
+	{name: "not every of a variable", lane: LanePartly, body: `not odd`, rest: `odd if {
 	sponsor := input.account.sponsor
 	every g in input.grants { g.account_id == sponsor }
 }`},
-	{name: "not not of a variable of a grant", lane: LaneFull, body: `not odd`, rest: `odd if {
+	{name: "not not of a variable of a grant", lane: LaneComplete, body: `not odd`, rest: `odd if {
 	some g in input.grants
 	g.direct
 	last := g.days_since_used
 	not last < 30
 }`},
+	{name: "not not of a variable in a comprehension", body: `not odd`, rest: `odd if {
+	count({g.entitlement.id | some g in input.grants; last := g.days_since_used; not last < 30}) == 0
+}`},
+	{name: "not not of a variable from around a comprehension", body: `not odd`, rest: `odd if {
+	sponsor := input.account.sponsor
+	count({g.entitlement.id | some g in input.grants; not g.entitlement.name == sponsor}) == 0
+}`},
+	{name: "not not of an argument of an argument", lane: LaneComplete, body: `not odd(input.account)`, rest: `odd(account) if unlike(account.mailbox_type)
+unlike(kind) if not kind in {"user", "none"}`},
+	{name: "not not of a pattern", body: `not odd`, rest: `odd if {
+	[kind, _] := [input.account.mailbox_type, 1]
+	not kind in {"user", "none"}
+}`},
+	{name: "not not of an equation", lane: LaneFull, body: `not odd`, rest: `odd if {
+	kind = input.account.mailbox_type
+	not kind in {"user", "none"}
+}`},
+	{name: "not not of a negation in a body", lane: LaneComplete, body: `not odd`, rest: `odd if {
+	kind := input.account.mailbox_type
+	owner := input.account.owner_id
+	not alike(kind, owner)
+}
+alike(a, b) if a == b
+alike(a, b) if {
+	a == "user"
+	not b == "x"
+}`},
+	{name: "every of an array of fields", body: `not odd`, rest: `odd if {
+	every v in [input.account.mailbox_type, input.account.sponsor] { not v == "user" }
+}`},
+	{name: "not not of a value of a function", body: `not odd`, rest: `odd if {
+	some g in input.grants
+	age := age_of(g)
+	not age < 30
+}
+age_of(g) := g.days_since_granted
+age_of(g) := g.days_since_used if not g.days_since_granted`},
 	{name: "not in of a variable", lane: LaneComplete, body: `kind := input.account.mailbox_type
 	not kind in {"user", "none"}`},
 	{name: "not or", lane: LaneComplete, body: `not either`, rest: `either if input.account.locked

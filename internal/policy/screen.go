@@ -104,7 +104,7 @@ func compileConditions(l *lane) (*ast.Compiler, error) {
 	c := ast.NewCompiler().WithCapabilities(policyCapabilities())
 	modules := map[string]*ast.Module{}
 	for _, m := range l.library {
-		modules[m.name] = m.ast.Copy()
+		modules[m.name] = conditions(m)
 	}
 	for _, r := range l.rules {
 		for _, m := range r.modules {

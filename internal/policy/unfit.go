@@ -58,7 +58,7 @@ func unfit(c *ast.Compiler, p *Policy, modules []*module) string {
 		for _, r := range m.ast.Rules {
 			written := r
 			if r := reached[placeOf(r.Location)]; r != nil {
-				if why := forgetful(written); why != "" {
+				if why := definite(written.Copy()); why != "" {
 					return why
 				}
 				if why := with(r); why != "" {

@@ -316,6 +316,13 @@ func (t *translator) expr(x *ast.Expr, s *scope, beside []*ast.Expr) pair {
 	if len(x.With) > 0 {
 		return t.drop(x, "with is not translated")
 	}
+	if of, ok := isDefined(x); ok {
+		p := t.isThere(of, s)
+		if x.Negated {
+			p = t.noneOf(p)
+		}
+		return p
+	}
 	if x.Negated {
 		return t.negated(x, s, beside)
 	}
@@ -439,6 +446,26 @@ func (t *translator) there(r ast.Ref, s *scope) pair {
 		return exact(place.defined())
 	}
 	return unknown // what is said of it is dropped, and said so, where it is
+}
+
+// isThere translates Defined. What it can't follow is dropped without a word: no policy says it.
+func (t *translator) isThere(term *ast.Term, s *scope) pair {
+	switch v := term.Value.(type) {
+	case ast.Ref:
+		return t.there(v, s)
+	case ast.Var:
+		if r, ok := s.aliases[v]; ok {
+			return t.there(r, s)
+		}
+		if s.resolved(v) {
+			return exact(truth(true))
+		}
+	default:
+		if ast.IsConstant(v) {
+			return exact(truth(true))
+		}
+	}
+	return unknown
 }
 
 // helper translates a rule that was not inlined, because it has a default or was negated.
