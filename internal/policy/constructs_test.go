@@ -106,6 +106,82 @@ var constructs = []construct{
 	{name: "object.get of a map", lane: LaneComplete, body: `object.get(input.account.attributes, "dn", "x") == "x"`},
 	{name: "object.get of a path", body: `object.get(input, ["person", "status"], "ended") == "ended"`},
 	{name: "object.get compared", body: `object.get(input.account, "days_since_created", input.account.days_known) >= 30`},
+	{name: "lower in a set", lane: LaneComplete, body: `lower(input.account.username) in {"root", "beta", "é"}`},
+	{name: "not lower in a set", lane: LaneComplete, body: `name := lower(input.account.username)
+	not name in {"root", "beta"}`},
+	{name: "not not lower in a set", lane: LaneComplete, body: `not odd`, rest: `odd if not lower(input.account.username) in {"root", "beta"}`},
+	{name: "lower unlike", lane: LaneComplete, body: `lower(input.account.username) != "root"`},
+	{name: "lower of two fields", lane: LaneComplete, body: `lower(input.account.username) == lower(input.account.mailbox_type)`},
+	{name: "lower begins with", lane: LaneComplete, body: `startswith(lower(input.account.username), "ro")`},
+	{name: "not lower begins with", lane: LaneComplete, body: `not startswith(lower(input.account.username), "ro")`},
+	{name: "not not upper ends with", lane: LaneComplete, body: `not odd`, rest: `odd if not endswith(upper(input.account.username), "OT")`},
+	{name: "regex of lower", lane: LaneComplete, body: "regex.match(`^ro+t$`, lower(input.account.username))"},
+	{name: "lower of an element", lane: LaneComplete, body: `some g in input.grants
+	contains(lower(g.entitlement.name), "a")`},
+	{name: "lower of an element in a set", lane: LaneComplete, body: `every g in input.grants {
+		name := lower(g.entitlement.name)
+		not name in {"a", "alpha"}
+	}`},
+	{name: "lower of a comprehension", lane: "", body: `lower(input.account.username) in {lower(g.entitlement.name) | some g in input.grants}`},
+	{name: "lower as a value", lane: LaneComplete, body: `name := lower(input.account.username)
+	name > "m"
+	name != "root"`},
+	{name: "lower of lower", body: `lower(upper(input.account.username)) == "root"`},
+	{name: "object.get below", lane: LaneComplete, body: `object.get(input.account, "days_since_created", 0) < 30`},
+	{name: "not object.get below", lane: LaneComplete, body: `not object.get(input.account, "days_since_created", 0) < 30`},
+	{name: "object.get or another", lane: LaneComplete, body: `object.get(input.account, "days_since_created", input.account.days_since_login) >= 30`},
+	{name: "not object.get or another", lane: LaneComplete, body: `not object.get(input.account, "days_since_created", input.account.days_since_login) >= 30`},
+	{name: "not not object.get or another", lane: LaneComplete, body: `not odd`, rest: `odd if not object.get(input.account, "days_since_created", input.account.days_since_login) >= 30`},
+	{name: "object.get of an element", lane: LaneComplete, body: `some g in input.grants
+	object.get(g, "days_since_used", g.days_known) > 30`},
+	{name: "some of a comprehension", lane: LaneComplete, body: `count([g | some g in input.grants; g.direct]) > 0`},
+	{name: "not some of a comprehension", lane: LaneComplete, body: `not count([g | some g in input.grants; g.direct]) > 0`},
+	{name: "at least one", lane: LaneComplete, body: `count({g.entitlement.id | some g in input.grants; not g.direct}) >= 1`},
+	{name: "less than one", lane: LaneComplete, body: `count({g.entitlement.id | some g in input.grants; not g.direct}) < 1`},
+	{name: "a count unlike zero", lane: LaneComplete, body: `count({g.entitlement.name | some g in input.grants}) != 0`},
+	{name: "a count and a fraction", lane: LaneComplete, body: `count([g | some g in input.grants; g.direct]) > 0.5`},
+	{name: "a count and a text", lane: LaneComplete, body: `count([g | some g in input.grants; g.direct]) < "5"`},
+	{name: "at least no element", lane: LaneComplete, body: `count([g | some g in input.grants; g.direct]) >= 0`},
+	{name: "at least two", lane: LanePartly, body: `count([g | some g in input.grants; g.direct]) >= 2`},
+	{name: "not at least two", body: `not count([g | some g in input.grants; g.direct]) >= 2`},
+	{name: "not not at least two", body: `not few`, rest: `few if not count([g | some g in input.grants; g.direct]) >= 2`},
+	{name: "exactly two", body: `count([g | some g in input.grants; g.direct]) == 2`},
+	{name: "not a count of none", lane: LaneComplete, body: `not none`, rest: `none if count([g | some g in input.grants; g.entitlement.high_risk]) == 0`},
+	{name: "a count by an element", lane: LaneComplete, body: `some s in input.seats
+	count([g | some g in input.grants; g.days_since_used == s.days_since_used]) == 0`},
+	{name: "a count of absent values", lane: LaneComplete, body: `count([g.days_since_used | some g in input.grants]) == 0`},
+	{name: "a count of objects with absent values", lane: "", body: `count([{"x": g.days_since_used} | some g in input.grants]) > 0`},
+	{name: "some of a helper set", lane: LaneComplete, body: `count(direct) > 0`, rest: `direct contains g.entitlement.id if {
+	some g in input.grants
+	g.direct
+}`},
+	{name: "none of a helper set", lane: LaneComplete, body: `count(direct) == 0`, rest: `direct contains g.days_since_used if {
+	some g in input.grants
+	g.direct
+}
+direct contains g.sku if some g in input.seats`},
+	{name: "is a number", lane: LaneComplete, body: `is_number(input.account.days_since_login)`},
+	{name: "not a number", lane: LaneComplete, body: `not is_number(input.account.days_since_login)`},
+	{name: "not a text", lane: "", body: `not is_string(input.account.days_since_login)`},
+	{name: "a text that is made", lane: LanePartly, body: `some reason in reasons
+	reason != ""`, rest: `reasons contains sprintf("%v days", [input.account.days_since_login]) if input.account.enabled`},
+	{name: "not a text that is made", body: `count(reasons) == 0`, rest: `reasons contains sprintf("%v days", [input.account.days_since_login]) if input.account.enabled
+reasons contains concat(" ", [input.account.username, "x"]) if input.account.locked`},
+	{name: "a function that makes texts", body: `some seat in input.seats
+	some text in idle(seat)
+	text != "x"`, rest: `idle(seat) := {sprintf("%v", [seat.days_since_used])} if seat.days_since_used >= 30
+idle(seat) := {"never"} if not seat.days_since_used`},
+	{name: "not a function that makes texts", body: `every seat in input.seats { count(idle(seat)) == 0 }`, rest: `default idle(_) := set()
+idle(seat) := {sprintf("%v", [seat.days_since_used])} if seat.days_since_used >= 30`},
+	{name: "a value by either of two", lane: LaneComplete, body: `some g in input.grants
+	age(g) > 30`, rest: `age(g) := g.days_since_granted if is_number(g.days_since_granted)
+age(g) := g.days_known if not g.days_since_granted`},
+	{name: "not a value by either of two", lane: LaneComplete, body: `some g in input.grants
+	not age(g) > 30`, rest: `age(g) := g.days_since_granted if is_number(g.days_since_granted)
+age(g) := g.days_known if not g.days_since_granted`},
+	{name: "a sum of a field", body: `input.account.days_since_login + input.account.days_known > 60`},
+	{name: "not a sum of a field", body: `not input.account.days_since_login + input.account.days_known > 60`},
+	{name: "a division", body: `ceil((0 - input.person.hours_since_end) / 24) > 3`},
 	{name: "some grant", lane: LaneComplete, body: `some g in input.grants
 	g.direct`},
 	{name: "some grant without more", lane: LaneComplete, body: `some _ in input.grants`},

@@ -87,7 +87,7 @@ entitlement_kind := object.get(input.entitlement, "kind", "entitlement")
 grant_name(grant) := object.get(grant.entitlement, "name", grant.entitlement.id)
 
 # Since when a grant is held: as the source says, else since Lapse first saw it. Grants through groups have no date.
-grant_age(grant) := grant.days_since_granted
+grant_age(grant) := grant.days_since_granted if is_number(grant.days_since_granted)
 
 grant_age(grant) := grant.days_known if not grant.days_since_granted
 

@@ -128,12 +128,11 @@ func (w *writer) pred(p pred) {
 	}
 }
 
-// textFunctions take a text and a constant. OPA's lower knows all alphabets, ClickHouse's only ASCII.
+// textFunctions take a text and a constant.
 var textFunctions = map[string]string{
 	"startswith": "startsWith(%s, %s)",
 	"endswith":   "endsWith(%s, %s)",
 	"contains":   "(position(%s, %s) > 0)",
-	"lower":      "(lower(%s) = %s)",
 	"match":      "match(%s, %s)",
 }
 
@@ -216,6 +215,10 @@ func In(x, list string, float bool) string {
 
 func (w *writer) column(x operand) string {
 	switch {
+	case x.fold != "":
+		fold := x.fold
+		x.fold = ""
+		return fold + "(" + w.column(x) + ")"
 	case x.count:
 		return "toInt64(length(" + x.column + "))"
 	case x.key != nil:
