@@ -107,14 +107,8 @@ price(seat) := sprintf(" at %v a month", [seat.cost_month]) if not seat.currency
 # What a finding says about money: nothing while the price is unknown.
 cost(seat) := object.filter(seat, ["cost_month", "currency"])
 
-days(1) := "1 day"
+days(n) := sprintf("%v day%s", [n, object.get({1: ""}, n, "s")])
 
-days(n) := sprintf("%v days", [n]) if n != 1
+hours(n) := sprintf("%v hour%s", [n, object.get({1: ""}, n, "s")])
 
-hours(1) := "1 hour"
-
-hours(n) := sprintf("%v hours", [n]) if n != 1
-
-some_of(1, what) := sprintf("1 %s", [what])
-
-some_of(n, what) := sprintf("%v %ss", [n, what]) if n != 1
+some_of(n, what) := sprintf("%v %s%s", [n, what, object.get({1: ""}, n, "s")])

@@ -58,7 +58,7 @@ func Translate(schema *access.Schema, left *rego.PartialQueries, fault Fault) *R
 	if fault == ForgottenQuery && len(bodies) > 1 {
 		over = bodies[0].over
 	}
-	return &Rule{over: over, Dropped: t.dropped}
+	return &Rule{over: newSimplifier().simplify(over), Dropped: t.dropped}
 }
 
 // Unknowns is what partial evaluation must be told not to know. A variable in place of this ref yields no queries and no
