@@ -14,7 +14,7 @@ import (
 	"github.com/lapse-audit/lapse/internal/store"
 )
 
-// company makes the accounts of an ordinary company: most of them in order, about 15% flagged, 15 grants each.
+// company makes the accounts of an ordinary company: most of them in order, less than 15% flagged by any rule, 15 grants each.
 func company(t testing.TB, n int) []access.Row {
 	r := rand.New(rand.NewPCG(2026, 11))
 	coverage := doc{}
@@ -33,7 +33,7 @@ func company(t testing.TB, n int) []access.Row {
 			"source": doc{"uid": fmt.Sprintf("app-%d", source), "name": fmt.Sprintf("App %d", source), "type": "file", "roster": false, "coverage": coverage},
 			"account": doc{
 				"id": fmt.Sprintf("%08x-%04x", i*2654435761, i), "username": user, "email": user + "@example.com", "name": name, "kind": "human",
-				"enabled": r.IntN(20) > 0, "privileged": r.IntN(25) == 0, "external": false, "break_glass": false, "legal_hold": false,
+				"enabled": r.IntN(33) > 0, "privileged": r.IntN(25) == 0, "external": false, "break_glass": false, "legal_hold": false,
 				"locked": false, "mfa": r.IntN(30) > 0, "days_known": 35, "days_since_created": 30 + r.IntN(2000), "days_since_login": r.IntN(40),
 				"hours_since_login": r.IntN(960), "never_logged_in": false, "days_since_password": r.IntN(400), "password_never_expires": false,
 				"attributes": doc{"dn": "CN=" + name + ",OU=" + department + ",DC=example,DC=com", "office": "B2"},
@@ -49,20 +49,20 @@ func company(t testing.TB, n int) []access.Row {
 		}
 		person, account := d["person"].(doc), d["account"].(doc)
 		switch v := r.IntN(100); {
-		case v < 4:
+		case v < 3:
 			person["status"], person["days_since_end"], person["hours_since_end"] = "ended", 30, 720
-		case v < 6:
+		case v < 5:
 			person["kind"] = "contractor"
-		case v < 8:
+		case v < 7:
 			person["status"], person["on_leave"] = "leave", true
-		case v < 10:
+		case v < 8:
 			delete(d, "person")
 			d["link"] = doc{"method": "none", "status": "unmatched", "days": 35}
-		case v < 12:
+		case v < 9:
 			account["kind"] = "service"
-		case v < 14:
+		case v < 10:
 			account["days_since_login"] = 200
-		case v < 15:
+		case v < 11:
 			delete(account, "days_since_login")
 			account["never_logged_in"] = true
 		}
@@ -78,17 +78,21 @@ func company(t testing.TB, n int) []access.Row {
 				continue
 			}
 			has[e] = true
-			grants = append(grants, doc{
+			grant := doc{
 				"entitlement": doc{"id": fmt.Sprintf("e-%d", e), "name": fmt.Sprintf("Group %d", e), "kind": "group", "resource": "Corp AD", "privileged": e%50 == 0},
 				"direct":      e%2 == 0, "depth": e % 2, "path": []any{"Staff", fmt.Sprintf("Group %d", e)}, "days_known": 35, "days_since_granted": r.IntN(900),
 				"peer_share": 0.1 + float64(e*len(department)%9000)/10000, "peer_count": 100,
-			})
+			}
+			if r.IntN(50) > 0 {
+				grant["days_since_review"] = r.IntN(90)
+			}
+			grants = append(grants, grant)
 		}
 		if r.IntN(50) == 0 {
 			grants[0].(doc)["peer_share"], grants[0].(doc)["direct"] = 0.01, true
 		}
 		d["grants"] = grants
-		d["seats"] = []any{doc{"sku": "E5", "product": "Office E5", "cost_month": 57.25, "currency": "USD", "days_since_assigned": 400, "days_since_used": r.IntN(62)}}
+		d["seats"] = []any{doc{"sku": "E5", "product": "Office E5", "cost_month": 57.25, "currency": "USD", "days_since_assigned": 400, "days_since_used": r.IntN(61)}}
 		rows = append(rows, rowOf(t, access.SubjectAccount, d))
 	}
 	return rows

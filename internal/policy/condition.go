@@ -6,16 +6,17 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 )
 
-// conditions returns a copy of a policy's module in which its findings say only whether there are any: messages and
-// evidence, and what is computed for them alone, are left out. Whatever the policy flags is still flagged.
+// conditions returns a copy of a module in which a policy's findings say only whether there are any: messages and evidence,
+// and what is computed for them alone, are left out. Whatever the policy flags is still flagged. Nothing that has to be there
+// is forgotten when it is partially evaluated: see definite.
 func conditions(m *module) *ast.Module {
 	c := m.ast.Copy()
 	for _, r := range c.Rules {
-		if !isFindings(r) || r.Head.Key == nil {
-			continue
+		if isFindings(r) && r.Head.Key != nil {
+			r.Head.Key = ast.BooleanTerm(true)
+			r.Body = necessary(r.Body)
 		}
-		r.Head.Key = ast.BooleanTerm(true)
-		r.Body = necessary(r.Body)
+		definite(r)
 	}
 	return c
 }

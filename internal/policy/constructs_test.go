@@ -106,6 +106,82 @@ var constructs = []construct{
 	{name: "object.get of a map", lane: LaneComplete, body: `object.get(input.account.attributes, "dn", "x") == "x"`},
 	{name: "object.get of a path", body: `object.get(input, ["person", "status"], "ended") == "ended"`},
 	{name: "object.get compared", body: `object.get(input.account, "days_since_created", input.account.days_known) >= 30`},
+	{name: "lower in a set", lane: LaneComplete, body: `lower(input.account.username) in {"root", "beta", "é"}`},
+	{name: "not lower in a set", lane: LaneComplete, body: `name := lower(input.account.username)
+	not name in {"root", "beta"}`},
+	{name: "not not lower in a set", lane: LaneComplete, body: `not odd`, rest: `odd if not lower(input.account.username) in {"root", "beta"}`},
+	{name: "lower unlike", lane: LaneComplete, body: `lower(input.account.username) != "root"`},
+	{name: "lower of two fields", lane: LaneComplete, body: `lower(input.account.username) == lower(input.account.mailbox_type)`},
+	{name: "lower begins with", lane: LaneComplete, body: `startswith(lower(input.account.username), "ro")`},
+	{name: "not lower begins with", lane: LaneComplete, body: `not startswith(lower(input.account.username), "ro")`},
+	{name: "not not upper ends with", lane: LaneComplete, body: `not odd`, rest: `odd if not endswith(upper(input.account.username), "OT")`},
+	{name: "regex of lower", lane: LaneComplete, body: "regex.match(`^ro+t$`, lower(input.account.username))"},
+	{name: "lower of an element", lane: LaneComplete, body: `some g in input.grants
+	contains(lower(g.entitlement.name), "a")`},
+	{name: "lower of an element in a set", lane: LaneComplete, body: `every g in input.grants {
+		name := lower(g.entitlement.name)
+		not name in {"a", "alpha"}
+	}`},
+	{name: "lower of a comprehension", lane: "", body: `lower(input.account.username) in {lower(g.entitlement.name) | some g in input.grants}`},
+	{name: "lower as a value", lane: LaneComplete, body: `name := lower(input.account.username)
+	name > "m"
+	name != "root"`},
+	{name: "lower of lower", body: `lower(upper(input.account.username)) == "root"`},
+	{name: "object.get below", lane: LaneComplete, body: `object.get(input.account, "days_since_created", 0) < 30`},
+	{name: "not object.get below", lane: LaneComplete, body: `not object.get(input.account, "days_since_created", 0) < 30`},
+	{name: "object.get or another", lane: LaneComplete, body: `object.get(input.account, "days_since_created", input.account.days_since_login) >= 30`},
+	{name: "not object.get or another", lane: LaneComplete, body: `not object.get(input.account, "days_since_created", input.account.days_since_login) >= 30`},
+	{name: "not not object.get or another", lane: LaneComplete, body: `not odd`, rest: `odd if not object.get(input.account, "days_since_created", input.account.days_since_login) >= 30`},
+	{name: "object.get of an element", lane: LaneComplete, body: `some g in input.grants
+	object.get(g, "days_since_used", g.days_known) > 30`},
+	{name: "some of a comprehension", lane: LaneComplete, body: `count([g | some g in input.grants; g.direct]) > 0`},
+	{name: "not some of a comprehension", lane: LaneComplete, body: `not count([g | some g in input.grants; g.direct]) > 0`},
+	{name: "at least one", lane: LaneComplete, body: `count({g.entitlement.id | some g in input.grants; not g.direct}) >= 1`},
+	{name: "less than one", lane: LaneComplete, body: `count({g.entitlement.id | some g in input.grants; not g.direct}) < 1`},
+	{name: "a count unlike zero", lane: LaneComplete, body: `count({g.entitlement.name | some g in input.grants}) != 0`},
+	{name: "a count and a fraction", lane: LaneComplete, body: `count([g | some g in input.grants; g.direct]) > 0.5`},
+	{name: "a count and a text", lane: LaneComplete, body: `count([g | some g in input.grants; g.direct]) < "5"`},
+	{name: "at least no element", lane: LaneComplete, body: `count([g | some g in input.grants; g.direct]) >= 0`},
+	{name: "at least two", lane: LanePartly, body: `count([g | some g in input.grants; g.direct]) >= 2`},
+	{name: "not at least two", body: `not count([g | some g in input.grants; g.direct]) >= 2`},
+	{name: "not not at least two", body: `not few`, rest: `few if not count([g | some g in input.grants; g.direct]) >= 2`},
+	{name: "exactly two", body: `count([g | some g in input.grants; g.direct]) == 2`},
+	{name: "not a count of none", lane: LaneComplete, body: `not none`, rest: `none if count([g | some g in input.grants; g.entitlement.high_risk]) == 0`},
+	{name: "a count by an element", lane: LaneComplete, body: `some s in input.seats
+	count([g | some g in input.grants; g.days_since_used == s.days_since_used]) == 0`},
+	{name: "a count of absent values", lane: LaneComplete, body: `count([g.days_since_used | some g in input.grants]) == 0`},
+	{name: "a count of objects with absent values", lane: "", body: `count([{"x": g.days_since_used} | some g in input.grants]) > 0`},
+	{name: "some of a helper set", lane: LaneComplete, body: `count(direct) > 0`, rest: `direct contains g.entitlement.id if {
+	some g in input.grants
+	g.direct
+}`},
+	{name: "none of a helper set", lane: LaneComplete, body: `count(direct) == 0`, rest: `direct contains g.days_since_used if {
+	some g in input.grants
+	g.direct
+}
+direct contains g.sku if some g in input.seats`},
+	{name: "is a number", lane: LaneComplete, body: `is_number(input.account.days_since_login)`},
+	{name: "not a number", lane: LaneComplete, body: `not is_number(input.account.days_since_login)`},
+	{name: "not a text", lane: "", body: `not is_string(input.account.days_since_login)`},
+	{name: "a text that is made", lane: LanePartly, body: `some reason in reasons
+	reason != ""`, rest: `reasons contains sprintf("%v days", [input.account.days_since_login]) if input.account.enabled`},
+	{name: "not a text that is made", body: `count(reasons) == 0`, rest: `reasons contains sprintf("%v days", [input.account.days_since_login]) if input.account.enabled
+reasons contains concat(" ", [input.account.username, "x"]) if input.account.locked`},
+	{name: "a function that makes texts", body: `some seat in input.seats
+	some text in idle(seat)
+	text != "x"`, rest: `idle(seat) := {sprintf("%v", [seat.days_since_used])} if seat.days_since_used >= 30
+idle(seat) := {"never"} if not seat.days_since_used`},
+	{name: "not a function that makes texts", body: `every seat in input.seats { count(idle(seat)) == 0 }`, rest: `default idle(_) := set()
+idle(seat) := {sprintf("%v", [seat.days_since_used])} if seat.days_since_used >= 30`},
+	{name: "a value by either of two", lane: LaneComplete, body: `some g in input.grants
+	age(g) > 30`, rest: `age(g) := g.days_since_granted if is_number(g.days_since_granted)
+age(g) := g.days_known if not g.days_since_granted`},
+	{name: "not a value by either of two", lane: LaneComplete, body: `some g in input.grants
+	not age(g) > 30`, rest: `age(g) := g.days_since_granted if is_number(g.days_since_granted)
+age(g) := g.days_known if not g.days_since_granted`},
+	{name: "a sum of a field", body: `input.account.days_since_login + input.account.days_known > 60`},
+	{name: "not a sum of a field", body: `not input.account.days_since_login + input.account.days_known > 60`},
+	{name: "a division", body: `ceil((0 - input.person.hours_since_end) / 24) > 3`},
 	{name: "some grant", lane: LaneComplete, body: `some g in input.grants
 	g.direct`},
 	{name: "some grant without more", lane: LaneComplete, body: `some _ in input.grants`},
@@ -240,10 +316,10 @@ size(n) := "new" if n < 30`},
 	{name: "function that conflicts", lane: LaneFull, body: `size(input.account.hours_since_enabled) == "small"`, rest: `size(n) := "old" if n >= 1000000
 size(n) := "small" if n >= 1000000`},
 	{name: "value that conflicts", lane: LaneFull, body: `chosen == "x"`, rest: `chosen := g.entitlement.kind if some g in input.grants`},
-	{name: "function of a grant", lane: LaneFull, body: `some g in input.grants
+	{name: "function of a grant", lane: LaneComplete, body: `some g in input.grants
 	stale(g)`, rest: `stale(g) if g.days_since_used > 60
 stale(g) if not g.days_since_used`},
-	{name: "not function of a grant", lane: LaneFull, body: `some g in input.grants
+	{name: "not function of a grant", lane: LaneComplete, body: `some g in input.grants
 	not stale(g)`, rest: `stale(g) if g.days_since_used > 60
 stale(g) if not g.days_since_used`},
 	{name: "else of a function", body: `size(input.account.days_since_login) == "old"`, rest: `size(n) := "old" if { n > 30 } else := "new"`},
@@ -278,26 +354,63 @@ odd if {
 	{name: "or by helpers", lane: LaneComplete, body: `either`, rest: `either if input.account.locked
 either if input.account.days_since_login > 60
 either if not input.person`},
-	{name: "not not in of a variable", lane: LaneFull, body: `not odd`, rest: `odd if {
+	{name: "not not in of a variable", lane: LaneComplete, body: `not odd`, rest: `odd if {
 	kind := input.account.mailbox_type
 	not kind in {"user", "none"}
 }`},
-	{name: "not not in of an element", lane: LaneFull, body: `not odd`, rest: `odd if {
+	{name: "not not in of an element", lane: LaneComplete, body: `not odd`, rest: `odd if {
 	some kind in [input.account.mailbox_type]
 	not kind in {"user", "none"}
 }`},
-	{name: "not not in of an argument", lane: LaneFull, body: `not odd(input.account.mailbox_type)`, rest: `odd(kind) if not kind in {"user", "none"}`},
-	{name: "not not of an argument", lane: LaneFull, body: `not unlike(input.person)`, rest: `unlike(p) if not p.status == "active"`},
-	{name: "not every of a variable", lane: LaneFull, body: `not odd`, rest: `odd if {
+	{name: "not not in of an argument", lane: LaneComplete, body: `not odd(input.account.mailbox_type)`, rest: `odd(kind) if not kind in {"user", "none"}`},
+	{name: "not not of an argument", lane: LaneComplete, body: `not unlike(input.person)`, rest: `unlike(p) if not p.status == "active"`},
+	{name: "not every of a variable", lane: LanePartly, body: `not odd`, rest: `odd if {
 	sponsor := input.account.sponsor
 	every g in input.grants { g.account_id == sponsor }
 }`},
-	{name: "not not of a variable of a grant", lane: LaneFull, body: `not odd`, rest: `odd if {
+	{name: "not not of a variable of a grant", lane: LaneComplete, body: `not odd`, rest: `odd if {
 	some g in input.grants
 	g.direct
 	last := g.days_since_used
 	not last < 30
 }`},
+	{name: "not not of a variable in a comprehension", body: `not odd`, rest: `odd if {
+	count({g.entitlement.id | some g in input.grants; last := g.days_since_used; not last < 30}) == 0
+}`},
+	{name: "not not of a variable from around a comprehension", body: `not odd`, rest: `odd if {
+	sponsor := input.account.sponsor
+	count({g.entitlement.id | some g in input.grants; not g.entitlement.name == sponsor}) == 0
+}`},
+	{name: "not not of an argument of an argument", lane: LaneComplete, body: `not odd(input.account)`, rest: `odd(account) if unlike(account.mailbox_type)
+unlike(kind) if not kind in {"user", "none"}`},
+	{name: "not not of a pattern", body: `not odd`, rest: `odd if {
+	[kind, _] := [input.account.mailbox_type, 1]
+	not kind in {"user", "none"}
+}`},
+	{name: "not not of an equation", lane: LaneFull, body: `not odd`, rest: `odd if {
+	kind = input.account.mailbox_type
+	not kind in {"user", "none"}
+}`},
+	{name: "not not of a negation in a body", lane: LaneComplete, body: `not odd`, rest: `odd if {
+	kind := input.account.mailbox_type
+	owner := input.account.owner_id
+	not alike(kind, owner)
+}
+alike(a, b) if a == b
+alike(a, b) if {
+	a == "user"
+	not b == "x"
+}`},
+	{name: "every of an array of fields", body: `not odd`, rest: `odd if {
+	every v in [input.account.mailbox_type, input.account.sponsor] { not v == "user" }
+}`},
+	{name: "not not of a value of a function", body: `not odd`, rest: `odd if {
+	some g in input.grants
+	age := age_of(g)
+	not age < 30
+}
+age_of(g) := g.days_since_granted
+age_of(g) := g.days_since_used if not g.days_since_granted`},
 	{name: "not in of a variable", lane: LaneComplete, body: `kind := input.account.mailbox_type
 	not kind in {"user", "none"}`},
 	{name: "not or", lane: LaneComplete, body: `not either`, rest: `either if input.account.locked

@@ -175,7 +175,7 @@ func (tb *subjectTable) screened(t testing.TB, pack *Pack, kind access.SubjectKi
 }
 
 func toStore(s *Screen) store.Screen {
-	out := store.Screen{Flags: s.Flags, Verdicts: s.Verdicts}
+	out := store.Screen{Atoms: s.Atoms, Flags: s.Flags, Verdicts: s.Verdicts}
 	for _, p := range s.Parameters {
 		out.Parameters = append(out.Parameters, store.Parameter{Name: p.Name, Value: p.Value})
 	}

@@ -36,6 +36,7 @@ type Coverage struct {
 // over the table's columns, with parameters in place of values. Flags and Verdicts are never NULL.
 type Screen struct {
 	Kind       access.SubjectKind
+	Atoms      []string // is1, is2, …: what Flags and Verdicts test, never NULL
 	Flags      []string // by rule: false for a subject that the rule need not judge
 	Verdicts   []string // see Evaluator.Count
 	Parameters []prefilter.Parameter
@@ -85,7 +86,7 @@ func (e *Engine) Screen(ctx context.Context, kind access.SubjectKind) (*Screen, 
 		s.Flags, s.Coverage = append(s.Flags, flag), append(s.Coverage, coverage)
 		s.addVerdict(r, statement)
 	}
-	s.Parameters = statement.Parameters()
+	s.Atoms, s.Parameters = statement.Atoms(), statement.Parameters()
 	return s, nil
 }
 
@@ -104,7 +105,7 @@ func compileConditions(l *lane) (*ast.Compiler, error) {
 	c := ast.NewCompiler().WithCapabilities(policyCapabilities())
 	modules := map[string]*ast.Module{}
 	for _, m := range l.library {
-		modules[m.name] = m.ast.Copy()
+		modules[m.name] = conditions(m)
 	}
 	for _, r := range l.rules {
 		for _, m := range r.modules {

@@ -58,7 +58,7 @@ func unfit(c *ast.Compiler, p *Policy, modules []*module) string {
 		for _, r := range m.ast.Rules {
 			written := r
 			if r := reached[placeOf(r.Location)]; r != nil {
-				if why := forgetful(written); why != "" {
+				if why := definite(written.Copy()); why != "" {
 					return why
 				}
 				if why := with(r); why != "" {
@@ -113,6 +113,11 @@ func fallibleCall(r *ast.Rule) string {
 	eachCall(r, func(name string, args []*ast.Term, loc *ast.Location) {
 		if why != "" || ast.BuiltinMap[name] == nil || slices.Contains(unfailing, name) {
 			return
+		}
+		if name == "div" { // by zero
+			if n, ok := args[1].Value.(ast.Number); ok && !n.Equal(ast.Number("0")) {
+				return
+			}
 		}
 		if name == "regex.match" {
 			if pattern, ok := args[0].Value.(ast.String); ok {
@@ -211,6 +216,7 @@ type literal struct {
 	text    string
 	op      string // of a comparison
 	l, r    *ast.Term
+	typed   bool // the left side is known not to be a bool
 }
 
 // exclusive reports whether it can be seen that two definitions never hold both.
@@ -258,13 +264,20 @@ func conjuncts(r *ast.Rule) []literal {
 		}
 		x.Negated = false
 		l.text = x.String()
-		if terms, ok := x.Terms.([]*ast.Term); ok && len(terms) == 3 {
+		terms, _ := x.Terms.([]*ast.Term)
+		switch {
+		case len(terms) == 2 && isOfType[terms[0].String()]:
+			l.op, l.l, l.typed = valueOp, terms[1], true
+		case len(terms) == 3:
 			l.op, l.l, l.r = strings.Replace(terms[0].String(), "equal", "eq", 1), terms[1], terms[2]
 		}
 		out = append(out, l)
 	}
 	return out
 }
+
+// isOfType are the builtins that hold for what is there and not false.
+var isOfType = map[string]bool{"is_number": true, "is_string": true, "is_array": true, "is_object": true, "is_set": true}
 
 // valueOp says of the left side that it is there, being a definition's value.
 const valueOp = "value"
@@ -281,7 +294,7 @@ func opposite(x, y literal, p *Policy) bool {
 	case y.negated:
 		// Whatever is at least a number is there and not false. So is the value of a definition, if it can't be false.
 		return y.op == "" && x.l != nil && y.text == x.l.String() &&
-			((x.op == "gte" || x.op == "gt") && isNumber(x.r, p) || x.op == valueOp && neverFalse(x.l, p))
+			((x.op == "gte" || x.op == "gt") && isNumber(x.r, p) || x.op == valueOp && (x.typed || neverFalse(x.l, p)))
 	case x.op == valueOp || y.op == valueOp:
 		return false
 	case x.l == nil || y.l == nil || x.l.String() != y.l.String():

@@ -34,14 +34,14 @@ func (a *applicability) expression(c *columns, statement *prefilter.Statement) (
 	}
 	for i := range a.scope {
 		known, in := e.scope(&a.scope[i])
-		add(known+" AND NOT "+in, codeOutOfScope)
+		add(statement.Atom("("+known+" AND NOT "+in+")"), codeOutOfScope)
 	}
 	for i := range a.scope {
 		known, _ := e.scope(&a.scope[i])
-		add("NOT "+known, lack(a.scope[i].field.path))
+		add("NOT "+statement.Atom(known), lack(a.scope[i].field.path))
 	}
 	for i := range a.needs {
-		add("NOT "+e.need(&a.needs[i]), lack(a.needs[i].name))
+		add("NOT "+statement.Atom(e.need(&a.needs[i])), lack(a.needs[i].name))
 	}
 	if len(cases) == 0 {
 		return "toUInt16(0)", nil

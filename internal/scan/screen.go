@@ -67,7 +67,7 @@ func (o Options) screening(ctx context.Context, engine *policy.Engine, run *stor
 
 // asked is a screen as the store takes it.
 func asked(s *policy.Screen) store.Screen {
-	out := store.Screen{Flags: s.Flags, Verdicts: s.Verdicts}
+	out := store.Screen{Atoms: s.Atoms, Flags: s.Flags, Verdicts: s.Verdicts}
 	for _, p := range s.Parameters {
 		out.Parameters = append(out.Parameters, store.Parameter{Name: p.Name, Value: p.Value})
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"slices"
 	"strings"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
@@ -12,9 +13,11 @@ import (
 	"github.com/lapse-audit/lapse/internal/access"
 )
 
-// Screen is asked of the subjects of a slice before they are read. Flags and Verdicts are expressions over the columns of
-// the subject's table, never NULL: a flag is a Bool, a verdict a UInt16. They hold no value of a user but by parameters.
+// Screen is asked of the subjects of a slice before they are read. Atoms are expressions over the columns of the subject's
+// table, called is1, is2, … in Flags and Verdicts, which are expressions over both. None is ever NULL: an atom and a flag is a
+// Bool, a verdict a UInt16. They hold no value of a user but by parameters.
 type Screen struct {
+	Atoms      []string
 	Flags      []string
 	Verdicts   []string
 	Parameters []Parameter
@@ -69,8 +72,8 @@ func (r *Run) CountVerdicts(ctx context.Context, kind access.SubjectKind, slice 
 	if access.SchemaOf(kind).Root.Lookup("source.uid") != nil {
 		source = "ifNull(source_uid, '')"
 	}
-	query := "SELECT " + source + ", CAST([" + strings.Join(s.Verdicts, ", ") + "], 'Array(UInt16)'), count()\nFROM " + subjectTable(kind) +
-		" WHERE run = {run:UInt64} AND slice = {slice:UInt32} GROUP BY 1, 2"
+	query := "SELECT " + source + ", CAST([" + strings.Join(s.Verdicts, ", ") + "], 'Array(UInt16)'), count()\nFROM " + asked(kind, s, s.Verdicts) +
+		" GROUP BY 1, 2 SETTINGS " + screenSettings
 	out, err := list(ctx, r.s, func(rows driver.Rows, c *VerdictCount) error { return rows.Scan(&c.Source, &c.Verdicts, &c.Subjects) },
 		query, r.screenParameters(slice, s)...)
 	if err != nil {
@@ -113,6 +116,9 @@ func (r *Run) ScreenSubjects(ctx context.Context, kind access.SubjectKind, slice
 	}
 }
 
+// screenSettings: a slice is over before compiling its expressions has paid.
+const screenSettings = "compile_expressions = 0"
+
 func screenQuery(kind access.SubjectKind, s Screen) string {
 	source, which := "''", ""
 	if access.SchemaOf(kind).Root.Lookup("source.uid") != nil {
@@ -126,20 +132,51 @@ func screenQuery(kind access.SubjectKind, s Screen) string {
 	if s.Sample.LeftOut {
 		which = " AND NOT sample"
 	}
-	return "SELECT formatRow('RowBinary', " + strings.Join(columnNames(kind), ", ") + "), [" + strings.Join(maskWords(s.Flags), ", ") +
-		"] AS mask, CAST(" + sample + ", 'Bool') AS sample\nFROM " + subjectTable(kind) + " WHERE run = {run:UInt64} AND slice = {slice:UInt32}" +
-		" AND (sample OR arrayExists(word -> word != 0, mask))" + which + " ORDER BY no SETTINGS max_block_size = 1024"
+	words := maskWords(s.Flags)
+	nonzero := make([]string, len(words))
+	for i := range words {
+		nonzero[i] = fmt.Sprintf(" OR mask[%d] != 0", i+1)
+	}
+	return "SELECT formatRow('RowBinary', " + strings.Join(columnNames(kind), ", ") + "), mask, sample\nFROM (SELECT *, [" + strings.Join(words, ", ") +
+		"] AS mask, CAST(" + sample + ", 'Bool') AS sample FROM " + asked(kind, s, s.Flags) + ")" +
+		" WHERE (sample" + strings.Join(nonzero, "") + ")" + which + " ORDER BY no SETTINGS max_block_size = 1024, " + screenSettings
+}
+
+// asked is a slice of a kind's subjects, with those atoms that expressions use.
+func asked(kind access.SubjectKind, s Screen, expressions []string) string {
+	var columns strings.Builder
+	for i, a := range s.Atoms {
+		name := fmt.Sprintf("is%d", i+1)
+		if slices.ContainsFunc(expressions, func(e string) bool { return names(e, name) }) {
+			columns.WriteString(", " + a + " AS " + name)
+		}
+	}
+	return "(SELECT *" + columns.String() + " FROM " + subjectTable(kind) + " WHERE run = {run:UInt64} AND slice = {slice:UInt32})"
+}
+
+// names reports whether an expression calls something by a name.
+func names(expression, name string) bool {
+	for {
+		_, after, found := strings.Cut(expression, name)
+		if !found {
+			return false
+		}
+		if after == "" || after[0] < '0' || after[0] > '9' {
+			return true
+		}
+		expression = after
+	}
 }
 
 // maskWords packs flags, 64 to a word.
 func maskWords(flags []string) []string {
-	words := make([]string, (len(flags)+63)/64)
-	for i, f := range flags {
-		bit := fmt.Sprintf("if(%s, toUInt64(%d), 0)", f, uint64(1)<<(i%64))
-		if words[i/64] != "" {
-			bit = " + " + bit
+	var words []string
+	for word := range slices.Chunk(flags, 64) {
+		bits := make([]string, len(word))
+		for i, f := range word {
+			bits[i] = fmt.Sprintf("if(%s, toUInt64(%d), 0)", f, uint64(1)<<i)
 		}
-		words[i/64] += bit
+		words = append(words, "arraySum(["+strings.Join(bits, ", ")+"])")
 	}
 	return words
 }

@@ -87,7 +87,7 @@ entitlement_kind := object.get(input.entitlement, "kind", "entitlement")
 grant_name(grant) := object.get(grant.entitlement, "name", grant.entitlement.id)
 
 # Since when a grant is held: as the source says, else since Lapse first saw it. Grants through groups have no date.
-grant_age(grant) := grant.days_since_granted
+grant_age(grant) := grant.days_since_granted if is_number(grant.days_since_granted)
 
 grant_age(grant) := grant.days_known if not grant.days_since_granted
 
@@ -107,14 +107,8 @@ price(seat) := sprintf(" at %v a month", [seat.cost_month]) if not seat.currency
 # What a finding says about money: nothing while the price is unknown.
 cost(seat) := object.filter(seat, ["cost_month", "currency"])
 
-days(1) := "1 day"
+days(n) := sprintf("%v day%s", [n, object.get({1: ""}, n, "s")])
 
-days(n) := sprintf("%v days", [n]) if n != 1
+hours(n) := sprintf("%v hour%s", [n, object.get({1: ""}, n, "s")])
 
-hours(1) := "1 hour"
-
-hours(n) := sprintf("%v hours", [n]) if n != 1
-
-some_of(1, what) := sprintf("1 %s", [what])
-
-some_of(n, what) := sprintf("%v %ss", [n, what]) if n != 1
+some_of(n, what) := sprintf("%v %s%s", [n, what, object.get({1: ""}, n, "s")])

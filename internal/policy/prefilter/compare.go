@@ -16,10 +16,17 @@ import (
 // call translates a comparison or a call of a builtin.
 func (t *translator) call(x *ast.Expr, s *scope, beside []*ast.Expr) pair {
 	op := x.Operator().String()
-	switch operands := x.Operands(); op {
+	operands := x.Operands()
+	if call, out := yields(x); call != nil {
+		if v, ok := out.Value.(ast.Var); ok && s.values[v] != nil && s.values[v].by == x {
+			return t.computed(x, call, s)
+		}
+		return t.compare(x, "eq", call, out, s, beside)
+	}
+	switch op {
 	case "eq", "equal", "neq", "lt", "lte", "gt", "gte":
 		if len(operands) == 2 {
-			return t.compare(x, strings.Replace(op, "equal", "eq", 1), operands[0], operands[1], s)
+			return t.compare(x, strings.Replace(op, "equal", "eq", 1), operands[0], operands[1], s, beside)
 		}
 	case "internal.member_2":
 		if len(operands) == 2 {
@@ -33,14 +40,9 @@ func (t *translator) call(x *ast.Expr, s *scope, beside []*ast.Expr) pair {
 		if len(operands) == 2 {
 			return t.match(x, operands[1], operands[0], s)
 		}
-	case "lower", "count":
-		if len(operands) == 2 { // the second is the result
-			call := ast.NewTerm(ast.Call{ast.NewTerm(x.Operator()), operands[0]})
-			return t.compare(x, "eq", call, operands[1], s)
-		}
-	case "object.get":
-		if len(operands) == 4 {
-			return t.objectGet(x, operands, s)
+	case "is_null", "is_boolean", "is_number", "is_string":
+		if len(operands) == 1 {
+			return t.isOfKind(x, typeKinds[op], operands[0], s)
 		}
 	}
 	if rules := t.support[op]; rules != nil {
@@ -52,20 +54,40 @@ func (t *translator) call(x *ast.Expr, s *scope, beside []*ast.Expr) pair {
 	return t.drop(x, op+" is not translated")
 }
 
+var typeKinds = map[string]kind{"is_null": null, "is_boolean": boolean, "is_number": number, "is_string": word}
+
+// isOfKind translates a test of a value's type.
+func (t *translator) isOfKind(x *ast.Expr, k kind, a *ast.Term, s *scope) pair {
+	l, ok := t.operand(a, s)
+	switch {
+	case !ok:
+		return t.drop(x, whyNot(a))
+	case l.kind != k:
+		return exact(truth(false))
+	}
+	return exact(thereOf(l))
+}
+
 var sqlOperators = map[string]string{"eq": "=", "neq": "!=", "lt": "<", "lte": "<=", "gt": ">", "gte": ">="}
 
 var flipped = map[string]string{"eq": "eq", "neq": "neq", "lt": "gt", "lte": "gte", "gt": "lt", "gte": "lte"}
 
 // compare translates a comparison. Rego orders all values: null, booleans, numbers, texts, and the rest.
-func (t *translator) compare(x *ast.Expr, op string, a, b *ast.Term, s *scope) pair {
-	if ast.IsConstant(a.Value) {
+func (t *translator) compare(x *ast.Expr, op string, a, b *ast.Term, s *scope, beside []*ast.Expr) pair {
+	a, b = s.value(a), s.value(b)
+	if ast.IsConstant(a.Value) || isCall(b, "object.get") && !isCall(a, "object.get") {
 		a, b, op = b, a, flipped[op]
-	}
-	if call, ok := a.Value.(ast.Call); ok && len(call) == 2 && call[0].String() == "lower" {
-		return t.lower(x, call[1], op, b, s)
 	}
 	if ast.IsConstant(a.Value) {
 		return exact(truth(decides(op, ast.Compare(a.Value, b.Value))))
+	}
+	if isCall(a, "object.get") {
+		return t.objectGet(x, op, a.Value.(ast.Call)[1:], b, s, beside)
+	}
+	if isCall(a, "count") && ast.IsConstant(b.Value) {
+		if some, ok := t.some(x, a.Value.(ast.Call)[1], s, beside); ok {
+			return t.counted(x, op, b, some)
+		}
 	}
 	l, ok := t.operand(a, s)
 	if !ok {
@@ -88,7 +110,146 @@ func (t *translator) compare(x *ast.Expr, op string, a, b *ast.Term, s *scope) p
 	case l.kind == boolean && op != "eq" && op != "neq", l.float != r.float:
 		return t.drop(x, "these two are not compared")
 	}
-	return exact(relate{sqlOperators[op], l, r})
+	return folded(relate{sqlOperators[op], l, r}, l, r)
+}
+
+func isCall(t *ast.Term, name string) bool {
+	call, ok := t.Value.(ast.Call)
+	return ok && call[0].String() == name
+}
+
+// value is the call that a variable stands for, or the term itself.
+func (s *scope) value(t *ast.Term) *ast.Term {
+	if v, ok := t.Value.(ast.Var); ok && s.values[v] != nil {
+		return s.values[v].call
+	}
+	return t
+}
+
+// folded is exact where a text is all ASCII: ClickHouse's lower and upper, unlike OPA's, know no other alphabet.
+func folded(p pred, xs ...operand) pair {
+	over, under := []pred{p}, []pred{p}
+	for _, x := range xs {
+		if x.fold != "" {
+			x.fold = ""
+			over, under = append(over, foreign{x}), append(under, not{foreign{x}})
+		}
+	}
+	return pair{disjunction(over...), conjunction(under...)}
+}
+
+// some translates that a collection has an element; ok is false if it is no comprehension and no set that rules gather.
+func (t *translator) some(x *ast.Expr, of *ast.Term, s *scope, beside []*ast.Expr) (p pair, ok bool) {
+	element := func(term *ast.Term, body ast.Body) pair { return t.body(holding(body, term), t.inner(s, x, beside)) }
+	switch v := of.Value.(type) {
+	case *ast.SetComprehension:
+		return element(v.Term, v.Body), true
+	case *ast.ArrayComprehension:
+		return element(v.Term, v.Body), true
+	case ast.Var:
+		if c := s.sets[v]; c != nil {
+			return element(c.term, c.body), true
+		}
+	case ast.Ref:
+		var ways []pair
+		for _, r := range t.support[v.String()] {
+			if r.Head.Key == nil || r.Head.Value != nil || r.Default {
+				return unknown, false
+			}
+			ways = append(ways, t.body(holding(r.Body, r.Head.Key), &scope{}))
+		}
+		return anyOf(ways...), len(ways) > 0
+	}
+	return unknown, false
+}
+
+// holding is a body that yields a term, which has to be there. A variable is: the body binds it.
+func holding(body ast.Body, term *ast.Term) ast.Body {
+	if _, ok := term.Value.(ast.Var); ok || ast.IsConstant(term.Value) {
+		return body
+	}
+	return append(body.Copy(), Defined(term))
+}
+
+// counted translates the comparison of a number of elements with a constant, of which it is known where there are some.
+func (t *translator) counted(x *ast.Expr, op string, c *ast.Term, some pair) pair {
+	none, one := decides(op, ast.Compare(ast.Number("0"), c.Value)), decides(op, ast.Compare(ast.Number("1"), c.Value))
+	order := ast.Compare(c.Value, ast.Number("1"))
+	switch alike := kindOf(c) != number || order < 0 || order == 0 && (op == "gte" || op == "lt"); {
+	case !alike:
+		p := t.drop(x, "count of what is gathered is translated where it is compared with 0")
+		if !none {
+			p.over = some.over
+		}
+		return p
+	case none == one:
+		return exact(truth(one))
+	case none:
+		return t.noneOf(some)
+	}
+	return some
+}
+
+// computed translates that a call yields something.
+func (t *translator) computed(x *ast.Expr, call *ast.Term, s *scope) pair {
+	if p, ok := t.total(call, s); ok {
+		return p
+	}
+	return t.drop(x, whyNot(call))
+}
+
+// totals are the builtins that yield something whatever they are given, but for what OPA has ruled out by their types.
+var totals = map[string]bool{
+	"abs": true, "array.concat": true, "array.reverse": true, "ceil": true, "concat": true, "count": true, "floor": true, "json.filter": true,
+	"json.remove": true, "lower": true, "minus": true, "mul": true, "object.filter": true, "object.get": true, "object.keys": true, "object.remove": true,
+	"object.union": true, "plus": true, "round": true, "sort": true, "split": true, "sprintf": true, "sum": true, "trim": true, "trim_left": true,
+	"trim_prefix": true, "trim_right": true, "trim_space": true, "trim_suffix": true, "type_name": true, "upper": true,
+}
+
+// total translates that a term is defined; ok is false if that can't be seen.
+func (t *translator) total(term *ast.Term, s *scope) (p pair, ok bool) {
+	switch v := term.Value.(type) {
+	case ast.Call:
+		if !totals[v[0].String()] {
+			return unknown, false
+		}
+		return t.allTotal(v[1:], s)
+	case *ast.Array:
+		var elements []*ast.Term
+		v.Foreach(func(e *ast.Term) { elements = append(elements, e) })
+		return t.allTotal(elements, s)
+	case *ast.ArrayComprehension, *ast.SetComprehension:
+		return exact(truth(true)), true
+	case ast.Ref:
+		for _, r := range t.support[v.String()] {
+			if r.Default {
+				return exact(truth(true)), true
+			}
+		}
+		place, ok := t.place(v, s)
+		if !ok {
+			return unknown, false
+		}
+		return exact(place.defined()), true
+	case ast.Var:
+		if r, ok := s.aliases[v]; ok {
+			return t.total(ast.NewTerm(r), s)
+		}
+		return exact(truth(true)), s.resolved(v) // that it is there is said where it is bound
+	}
+	return exact(truth(true)), ast.IsConstant(term.Value)
+}
+
+func (t *translator) allTotal(terms []*ast.Term, s *scope) (pair, bool) {
+	var all []pair
+	for _, term := range terms {
+		p, ok := t.total(term, s)
+		if !ok {
+			return unknown, false
+		}
+		all = append(all, p)
+	}
+	return allOf(all...), true
 }
 
 func decides(op string, order int) bool {
@@ -113,9 +274,20 @@ func (t *translator) operand(term *ast.Term, s *scope) (operand, bool) {
 			p, ok := t.place(r, s)
 			return p.x, ok && p.leaf
 		}
+		if c := s.values[v]; c != nil {
+			return t.operand(c.call, s)
+		}
 	case ast.Call:
-		if len(v) == 2 && v[0].String() == "count" {
+		switch name := v[0].String(); {
+		case len(v) != 2:
+		case name == "count":
 			return t.count(v[1], s)
+		case name == "lower", name == "upper":
+			x, ok := t.operand(v[1], s)
+			if ok = ok && x.kind == word && x.fold == ""; ok {
+				x.fold = name
+			}
+			return x, ok
 		}
 	}
 	return operand{}, false
@@ -164,7 +336,10 @@ func (t *translator) compareConstant(x *ast.Expr, op string, l operand, c *ast.T
 	case word:
 		text := string(c.Value.(ast.String))
 		if op == "eq" {
-			return exact(oneOf{l, value(text)})
+			return folded(oneOf{l, value(text)}, l)
+		}
+		if l.fold != "" {
+			return folded(compare{sqlOperators[op], l, value(text)}, l)
 		}
 		return t.planting(op, compare{sqlOperators[op], l, value(text)})
 	}
@@ -257,9 +432,17 @@ func exactFloat(n ast.Number) (float64, bool) {
 
 // member translates x in y.
 func (t *translator) member(x *ast.Expr, a, b *ast.Term, s *scope, beside []*ast.Expr) pair {
-	if v, ok := b.Value.(ast.Var); ok {
-		if c := s.sets[v]; c != nil { // one of the values gathered is a
-			return t.body(append(c.body.Copy(), ast.Equality.Expr(c.term, a)), t.inner(s, nil, beside))
+	gathered := func(term *ast.Term, body ast.Body) pair { // one of the values is a
+		return t.body(append(body.Copy(), ast.Equality.Expr(term, a)), t.inner(s, x, beside))
+	}
+	switch v := b.Value.(type) {
+	case *ast.SetComprehension:
+		return gathered(v.Term, v.Body)
+	case *ast.ArrayComprehension:
+		return gathered(v.Term, v.Body)
+	case ast.Var:
+		if c := s.sets[v]; c != nil {
+			return gathered(c.term, c.body)
 		}
 	}
 	if ast.IsConstant(a.Value) {
@@ -296,7 +479,7 @@ func (t *translator) member(x *ast.Expr, a, b *ast.Term, s *scope, beside []*ast
 		ways = append(ways, p)
 	}
 	if len(values.values) > 0 {
-		ways = append(ways, exact(oneOf{l, values}))
+		ways = append(ways, folded(oneOf{l, values}, l))
 	}
 	return anyOf(ways...)
 }
@@ -324,18 +507,7 @@ func (t *translator) textCall(x *ast.Expr, op string, a, b *ast.Term, s *scope) 
 	if !ok || !isText || l.kind != word {
 		return t.drop(x, op+" is translated for a field and a constant")
 	}
-	return exact(text{op, l, value(string(c))})
-}
-
-// lower translates the comparison of a text in lower case with a constant. Texts that are not ASCII only Rego can fold.
-func (t *translator) lower(x *ast.Expr, a *ast.Term, op string, b *ast.Term, s *scope) pair {
-	l, ok := t.operand(a, s)
-	c, isText := b.Value.(ast.String)
-	if !ok || !isText || l.kind != word || op != "eq" || !ascii(string(c)) {
-		return t.drop(x, "lower is translated where it is compared with a constant in ASCII")
-	}
-	p := text{"lower", l, value(string(c))}
-	return pair{over: disjunction(p, foreign{l}), under: conjunction(p, not{foreign{l}})}
+	return folded(text{op, l, value(string(c))}, l)
 }
 
 // match translates regex.match of patterns that both engines read alike, on texts in ASCII.
@@ -346,6 +518,7 @@ func (t *translator) match(x *ast.Expr, a, pattern *ast.Term, s *scope) pair {
 		return t.drop(x, "regex.match is translated for a field and a plain pattern in ASCII")
 	}
 	p := text{"match", l, value("(?-s)" + string(c))}
+	l.fold = ""
 	return pair{over: disjunction(p, foreign{l}), under: conjunction(p, not{foreign{l}})}
 }
 
@@ -359,41 +532,31 @@ func plainPattern(p string) bool {
 	return err == nil
 }
 
-func ascii(s string) bool {
-	for i := range len(s) {
-		if s[i] >= 0x80 {
-			return false
-		}
-	}
-	return true
-}
-
-// objectGet translates object.get(object, key, default) = constant.
-func (t *translator) objectGet(x *ast.Expr, operands []*ast.Term, s *scope) pair {
-	const why = "object.get is translated where it is compared with a constant"
+// objectGet translates the comparison of object.get(object, key, default).
+func (t *translator) objectGet(x *ast.Expr, op string, operands []*ast.Term, b *ast.Term, s *scope, beside []*ast.Expr) pair {
+	const why = "object.get is translated for a field of an object, called by its name"
 	base, ok := operands[0].Value.(ast.Ref)
 	if v, isVar := operands[0].Value.(ast.Var); isVar {
 		base, ok = s.aliases[v]
 	}
 	key, isText := operands[1].Value.(ast.String)
-	if !ok || !isText || !ast.IsConstant(operands[2].Value) || !ast.IsConstant(operands[3].Value) {
+	if !ok || !isText {
 		return t.drop(x, why)
 	}
 	object, ok := t.place(base, s)
 	if !ok || object.leaf || object.node.Array && object.x.element == "" {
 		return t.drop(x, why)
 	}
-	at, ok := t.place(append(s.expand(base), ast.StringTerm(string(key))), s)
+	field := append(s.expand(base), ast.StringTerm(string(key)))
+	at, ok := t.place(field, s)
 	if !ok || !at.leaf {
 		return t.drop(x, why)
 	}
-	before := len(t.dropped)
-	p := t.compareConstant(x, "eq", at.x, operands[3])
-	if len(t.dropped) > before {
-		return p
+	there := t.compare(x, op, ast.NewTerm(field), b, s, beside)
+	absent := t.compare(x, op, operands[2], b, s, beside)
+	otherwise, ok := t.total(operands[2], s)
+	if !ok {
+		return t.drop(x, whyNot(operands[2]))
 	}
-	if operands[2].Equal(operands[3]) {
-		p = anyOf(p, exact(conjunction(object.defined(), negation(at.defined()))))
-	}
-	return p
+	return allOf(otherwise, anyOf(there, allOf(exact(object.defined()), exact(negation(at.defined())), absent)))
 }

@@ -84,6 +84,7 @@ type operand struct {
 	known    []string // presence columns that must be true
 	key      *string  // of a map
 	count    bool     // of the elements of an array, in place of a value
+	fold     string   // lower or upper, of a text
 }
 
 // array is an array of objects: parallel columns, all of one length.

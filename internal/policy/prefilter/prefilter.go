@@ -58,12 +58,27 @@ func Translate(schema *access.Schema, left *rego.PartialQueries, fault Fault) *R
 	if fault == ForgottenQuery && len(bodies) > 1 {
 		over = bodies[0].over
 	}
-	return &Rule{over: over, Dropped: t.dropped}
+	return &Rule{over: newSimplifier().simplify(over), Dropped: t.dropped}
 }
 
 // Unknowns is what partial evaluation must be told not to know. A variable in place of this ref yields no queries and no
 // error.
 func Unknowns() []*ast.Term { return []*ast.Term{ast.NewTerm(ast.InputRootRef)} }
+
+// nothing is equal to nothing that a document or a policy holds.
+var nothing = ast.SetTerm(ast.StringTerm("lapse: whatever is there differs from this"))
+
+// Defined is a condition that holds wherever a term is defined, and that partial evaluation leaves where it is.
+func Defined(t *ast.Term) *ast.Expr { return ast.NotEqual.Expr(t, nothing) }
+
+// isDefined reports whether an expression is such a condition, and of what.
+func isDefined(x *ast.Expr) (*ast.Term, bool) {
+	terms, ok := x.Terms.([]*ast.Term)
+	if !ok || len(terms) != 3 || terms[0].String() != ast.NotEqual.Name || !terms[2].Equal(nothing) {
+		return nil, false
+	}
+	return terms[1], true
+}
 
 // Fault is an unsoundness that a test plants, to see that it is caught.
 type Fault int

@@ -22,6 +22,7 @@ type translator struct {
 	schema  *access.Schema
 	support map[string][]*ast.Rule // helpers that were not inlined, by ref
 	dropped []Dropped
+	drops   int
 	fault   Fault
 	depth   int
 	named   int
@@ -42,6 +43,7 @@ func newTranslator(schema *access.Schema, left *rego.PartialQueries) *translator
 type scope struct {
 	aliases  map[ast.Var]ast.Ref        // refs into the input
 	sets     map[ast.Var]*comprehension // of the constants and values that they gather
+	values   map[ast.Var]*computed      // what calls of builtins yield
 	elements map[ast.Var]element        // variables that index an array
 	// taken are the variables of the bodies around this one that it is not known what they stand for. They are not the
 	// body's own, so it must not look for values of them.
@@ -58,13 +60,22 @@ type comprehension struct {
 	body ast.Body
 }
 
+// computed is what a call yields, and the expression that says so: whether there is anything is that one's matter.
+type computed struct {
+	call *ast.Term
+	by   *ast.Expr
+}
+
 func (s *scope) clone() *scope {
-	c := &scope{maps.Clone(s.aliases), maps.Clone(s.sets), maps.Clone(s.elements), maps.Clone(s.taken)}
+	c := &scope{maps.Clone(s.aliases), maps.Clone(s.sets), maps.Clone(s.values), maps.Clone(s.elements), maps.Clone(s.taken)}
 	if c.aliases == nil {
 		c.aliases = map[ast.Var]ast.Ref{}
 	}
 	if c.sets == nil {
 		c.sets = map[ast.Var]*comprehension{}
+	}
+	if c.values == nil {
+		c.values = map[ast.Var]*computed{}
 	}
 	if c.elements == nil {
 		c.elements = map[ast.Var]element{}
@@ -89,8 +100,9 @@ func (s *scope) expand(r ast.Ref) ast.Ref {
 func (s *scope) resolved(v ast.Var) bool {
 	_, alias := s.aliases[v]
 	_, set := s.sets[v]
+	_, value := s.values[v]
 	_, element := s.elements[v]
-	return alias || set || element
+	return alias || set || value || element
 }
 
 // body translates a conjunction. Variables that index an array are searched for: each conjunct goes where the last variable
@@ -112,6 +124,7 @@ func (t *translator) body(b ast.Body, around *scope) pair {
 		}
 		rest = append(rest, x)
 	}
+	rest = slices.DeleteFunc(rest, func(x *ast.Expr) bool { return s.renames(x) })
 	order := t.search(rest, there, s)
 
 	levels := make([][]pair, len(order)+1)
@@ -138,7 +151,16 @@ func (t *translator) body(b ast.Body, around *scope) pair {
 
 // binds notes what a variable stands for, if that is all that an expression says.
 func (t *translator) binds(x *ast.Expr, s *scope, there *[]ast.Ref) bool {
-	if x.Negated || len(x.With) > 0 || !x.IsEquality() {
+	if x.Negated || len(x.With) > 0 {
+		return false
+	}
+	if call, out := yields(x); call != nil {
+		if v, ok := out.Value.(ast.Var); ok && !s.resolved(v) && !s.taken[v] {
+			s.values[v] = &computed{call, x}
+		}
+		return false
+	}
+	if !x.IsEquality() {
 		return false
 	}
 	l, r := x.Operand(0), x.Operand(1)
@@ -165,6 +187,54 @@ func (t *translator) binds(x *ast.Expr, s *scope, there *[]ast.Ref) bool {
 		}
 	}
 	return false
+}
+
+// renames notes that a variable is another, if that is all that an expression says.
+func (s *scope) renames(x *ast.Expr) bool {
+	if x.Negated || len(x.With) > 0 || !x.IsEquality() {
+		return false
+	}
+	a, ok1 := x.Operand(0).Value.(ast.Var)
+	b, ok2 := x.Operand(1).Value.(ast.Var)
+	if !ok1 || !ok2 {
+		return false
+	}
+	if s.resolved(a) {
+		a, b = b, a
+	}
+	if s.resolved(a) || s.taken[a] {
+		return false
+	}
+	if r, ok := s.aliases[b]; ok {
+		s.aliases[a] = r
+	} else if c, ok := s.sets[b]; ok {
+		s.sets[a] = c
+	} else if c, ok := s.values[b]; ok {
+		s.values[a] = c
+	} else {
+		return false
+	}
+	return true
+}
+
+// yields takes a call of a builtin and what it has to be out of an expression: of x = f(y) and of f(y, x).
+func yields(x *ast.Expr) (call, out *ast.Term) {
+	terms, ok := x.Terms.([]*ast.Term)
+	if !ok {
+		return nil, nil
+	}
+	if x.IsEquality() {
+		for _, o := range [][2]*ast.Term{{terms[1], terms[2]}, {terms[2], terms[1]}} {
+			if c, ok := o[0].Value.(ast.Call); ok && ast.BuiltinMap[c[0].String()] != nil {
+				return o[0], o[1]
+			}
+		}
+		return nil, nil
+	}
+	if b := ast.BuiltinMap[terms[0].String()]; b != nil && len(terms) == len(b.Decl.FuncArgs().Args)+2 {
+		return ast.NewTerm(ast.Call(terms[:len(terms)-1])), terms[len(terms)-1]
+	}
+	return nil, nil
 }
 
 // search finds the variables by which the body goes through arrays, in the order of their appearance. What negations and
@@ -254,6 +324,9 @@ func eachVar(n any, s *scope, visit func(ast.Var)) {
 				walk(c.term)
 				walk(c.body)
 			}
+			if c, ok := s.values[v]; ok {
+				walk(c.call)
+			}
 			return false
 		})
 	}
@@ -280,11 +353,14 @@ func (t *translator) inner(s *scope, x *ast.Expr, beside []*ast.Expr) *scope {
 	return in
 }
 
-func (t *translator) drop(x *ast.Expr, why string) pair {
-	d := Dropped{Why: why, Text: shorten(x.String())}
+func (t *translator) drop(x *ast.Expr, why string) pair { return t.dropAs(x, x.String(), why) }
+
+func (t *translator) dropAs(x *ast.Expr, text, why string) pair {
+	d := Dropped{Why: why, Text: shorten(text)}
 	if loc := location(x); loc != nil {
 		d.File, d.Line = loc.File, loc.Row
 	}
+	t.drops++
 	if len(t.dropped) < maxDropped && !slices.Contains(t.dropped, d) {
 		t.dropped = append(t.dropped, d)
 	}
@@ -316,6 +392,13 @@ func (t *translator) expr(x *ast.Expr, s *scope, beside []*ast.Expr) pair {
 	if len(x.With) > 0 {
 		return t.drop(x, "with is not translated")
 	}
+	if of, ok := isDefined(x); ok {
+		p := t.isThere(x, of, s)
+		if x.Negated {
+			p = t.noneOf(p)
+		}
+		return p
+	}
 	if x.Negated {
 		return t.negated(x, s, beside)
 	}
@@ -327,9 +410,32 @@ func (t *translator) expr(x *ast.Expr, s *scope, beside []*ast.Expr) pair {
 	case *ast.Term:
 		return t.bare(x, terms, s)
 	case []*ast.Term:
-		return t.call(x, s, beside)
+		before := t.drops
+		p := t.call(x, s, beside)
+		if t.drops > before {
+			p.over = conjunction(p.over, t.needed(terms[1:], s))
+		}
+		return p
 	}
 	return t.drop(x, "it is not translated")
+}
+
+// needed says that what a call reads is there, without which it is undefined, whatever it does.
+func (t *translator) needed(terms []*ast.Term, s *scope) pred {
+	var there []pred
+	for _, term := range terms {
+		switch v := term.Value.(type) {
+		case ast.Ref:
+			there = append(there, t.there(v, s).over)
+		case ast.Call:
+			if _, known := ast.BuiltinMap[v[0].String()]; known && !strings.HasPrefix(v[0].String(), "internal.") {
+				there = append(there, t.needed(v[1:], s))
+			}
+		case *ast.Array:
+			v.Foreach(func(e *ast.Term) { there = append(there, t.needed([]*ast.Term{e}, s)) })
+		}
+	}
+	return conjunction(there...)
 }
 
 // negated translates not as rego.v1 has it: undefined where something in it that is not part of an equation is, and so not
@@ -439,6 +545,16 @@ func (t *translator) there(r ast.Ref, s *scope) pair {
 		return exact(place.defined())
 	}
 	return unknown // what is said of it is dropped, and said so, where it is
+}
+
+// isThere translates Defined.
+func (t *translator) isThere(x *ast.Expr, term *ast.Term, s *scope) pair {
+	if p, ok := t.total(term, s); ok {
+		return p
+	}
+	p := t.dropAs(x, term.String(), whyNot(term))
+	p.over = t.needed([]*ast.Term{term}, s)
+	return p
 }
 
 // helper translates a rule that was not inlined, because it has a default or was negated.
