@@ -58,23 +58,42 @@ func (p *Pipeline) answer(ctx context.Context, d Decision, open *Open) (state.An
 		}
 		return given[0], nil
 	}
-	a, err := p.Decisions.AskedAbout(ctx, string(d.Finding))
-	switch {
-	case err != nil && !errors.Is(err, state.ErrNotFound):
-		return state.Answered{}, err
-	case err != nil || a.Message == "":
-		return state.Answered{}, refuse("%w: nobody was asked about it", ErrGone)
-	case open == nil || a.Status == state.AskedSettled:
-		return state.Answered{}, refuse("%w: the finding is not open any more", ErrGone)
-	}
-	by, err := p.authorised(d, a, *open)
+	a, by, err := p.may(ctx, d, open)
 	if err != nil {
 		return state.Answered{}, err
 	}
-	if a.Status != state.AskedOpen {
-		return state.Answered{}, refuse("%w: %w: it is %s", ErrGone, state.ErrExists, a.Status)
-	}
 	return p.take(ctx, d, *open, a, by)
+}
+
+// May says whether an answer would be taken now, whatever it says beside: a [RefusalError] if not. It changes nothing.
+func (p *Pipeline) May(ctx context.Context, d Decision, open *Open) error {
+	_, _, err := p.may(ctx, d, open)
+	return err
+}
+
+// may is how the item stands that an answer is to, and who answers, if they may.
+func (p *Pipeline) may(ctx context.Context, d Decision, open *Open) (state.Asked, string, error) {
+	a, err := p.Decisions.AskedAbout(ctx, string(d.Finding))
+	switch {
+	case err != nil && !errors.Is(err, state.ErrNotFound):
+		return a, "", err
+	case err != nil:
+		return a, "", refuse("%w: nobody was asked about it", ErrGone)
+	case a.Message == "":
+		return a, "", refuse("%w: it was passed on, and somebody else is to be asked", ErrGone)
+	case open == nil && a.Status == state.AskedKept:
+		return a, "", refuse("%w: it is kept", ErrGone)
+	case open == nil || a.Status == state.AskedSettled:
+		return a, "", refuse("%w: the finding is not open any more", ErrGone)
+	}
+	by, err := p.authorised(d, a, *open)
+	if err != nil {
+		return a, "", err
+	}
+	if a.Status != state.AskedOpen {
+		return a, "", refuse("%w: %w: it is %s", ErrGone, state.ErrExists, a.Status)
+	}
+	return a, by, nil
 }
 
 // take records an authorised answer.

@@ -72,7 +72,7 @@ func New(m notify.Message) Digest {
 	}
 	d.Lead = lead(items, m)
 	for _, i := range items {
-		name, urgency := source(i), urgencies[i.Urgency]
+		name, urgency := Source(i.Finding), urgencies[i.Urgency]
 		if n := len(d.Groups); n == 0 || d.Groups[n-1].Name != name || d.Groups[n-1].Urgency != urgency {
 			d.Groups = append(d.Groups, Group{Name: name, Urgency: urgency})
 		}
@@ -185,9 +185,9 @@ func about(m notify.Message, zone *time.Location) string {
 	return strings.Join(parts, " · ")
 }
 
-// source is what a group is called: a finding about a person has no source of its own.
-func source(i notify.Item) string {
-	if name := foreign.Line(i.Finding.SourceName); name != "" {
+// Source is what a group is called: a finding about a person has no source of its own.
+func Source(f finding.Finding) string {
+	if name := foreign.Line(f.SourceName); name != "" {
 		return shorten(name, maxField)
 	}
 	return "Across systems"

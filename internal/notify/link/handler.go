@@ -114,7 +114,7 @@ func (a *Answers) ask(ctx context.Context, w http.ResponseWriter, d notify.Decis
 	case s.Used != "":
 		a.show(w, http.StatusOK, page{Title: "This link was used", Text: "It counts once. What came of it: " + s.Used + "."})
 	case s.Gone != "":
-		a.show(w, http.StatusGone, page{Title: "There is nothing to answer any more", Text: "Nothing was changed: " + s.Gone + ".", Fault: fault})
+		a.show(w, http.StatusGone, page{Title: "There is nothing to answer any more", Text: "Nothing was changed: " + s.Gone + "."})
 	default:
 		a.show(w, status, a.form(d, s, fault))
 	}
