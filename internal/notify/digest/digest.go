@@ -92,7 +92,7 @@ const maxDecided = 240
 // Of words one item.
 func Of(i notify.Item, decided string, zone *time.Location) Item {
 	f := i.Finding
-	out := Item{Finding: f.Fingerprint, Policy: f.Policy, Severity: f.Severity.String(), Privileged: i.Privileged, Message: foreign.Line(f.Message), Answers: i.Answers}
+	out := Item{Finding: f.Fingerprint, Policy: f.Policy, Severity: f.Severity.String(), Privileged: i.Privileged, Message: message(f), Answers: i.Answers}
 	field := func(text string) string {
 		if runes := []rune(text); len(runes) > maxField {
 			out.Message = strings.TrimSpace(out.Message + " " + text)
@@ -128,6 +128,18 @@ func Of(i notify.Item, decided string, zone *time.Location) Item {
 		out.Otherwise = "If nobody answers: nothing happens by itself"
 	}
 	return out
+}
+
+// message is a sentence of a policy. A name in it that runs from right to left must not turn the sentence, which begins with it
+// more often than not.
+func message(f finding.Finding) string {
+	text := foreign.Line(f.Message)
+	for _, name := range []string{foreign.Line(f.Name), foreign.Line(f.PersonName)} {
+		if isolated := foreign.Isolate(name); isolated != name && !strings.Contains(text, isolated) {
+			text = strings.ReplaceAll(text, name, isolated)
+		}
+	}
+	return text
 }
 
 var urgencies = map[notify.Urgency]string{notify.Normal: "to decide", notify.Soon: "due soon", notify.Overdue: "overdue"}

@@ -56,7 +56,7 @@ type form struct {
 }
 
 var asks = map[notify.Answer]struct{ title, text, submit string }{
-	notify.Revoke:  {"Take this access away?", "This approves a change that takes it away. Its guards still hold.", "Revoke"},
+	notify.Revoke:  {"Take this access away?", "This asks for a change that takes it away. Its guards still hold.", "Revoke"},
 	notify.Keep:    {"Keep this access?", "It is accepted until a day. Then it is asked about again.", "Keep"},
 	notify.NotMine: {"Is it somebody else's to decide?", "Whom you name is asked instead; if you name nobody, the next in line.", "Hand over"},
 	notify.Later:   {"Decide later?", "You are asked again on the day you choose.", "Ask me later"},
