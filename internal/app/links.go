@@ -4,16 +4,20 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 
+	"github.com/lapse-audit/lapse/internal/collect"
 	"github.com/lapse-audit/lapse/internal/config"
 	"github.com/lapse-audit/lapse/internal/finding"
 	"github.com/lapse-audit/lapse/internal/notify"
 	"github.com/lapse-audit/lapse/internal/notify/digest"
 	"github.com/lapse-audit/lapse/internal/notify/email"
 	"github.com/lapse-audit/lapse/internal/notify/link"
+	"github.com/lapse-audit/lapse/internal/notify/teams"
 	"github.com/lapse-audit/lapse/internal/state"
 )
 
@@ -50,6 +54,28 @@ func (a *App) email(ctx context.Context) (*email.Channel, error) {
 		return nil, err
 	}
 	return email.New(*c, o)
+}
+
+// teams is the channel that lapse.yaml describes.
+func (a *App) teams(ctx context.Context) (*teams.Channel, error) {
+	c := a.Config.Notify.Teams
+	var errs []error
+	resolve := func(name string, ref collect.Secret) string {
+		at, err := (config.Secret{Secret: ref}).Resolve(ctx, a.Config.Dir)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("notify.teams.%s: %w", name, err))
+		}
+		return at
+	}
+	u := teams.URLs{Security: resolve("url", c.URL), People: resolve("people", c.People), Channels: map[string]string{}}
+	for _, role := range slices.Sorted(maps.Keys(c.Channels)) {
+		u.Channels[role] = resolve("channels."+role, c.Channels[role])
+	}
+	links, err := a.Links(ctx)
+	if err := errors.Join(append(errs, err)...); err != nil {
+		return nil, err
+	}
+	return teams.New(u, teams.Options{Links: links})
 }
 
 // linkCallbacks answer what comes by links.

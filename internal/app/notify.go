@@ -270,6 +270,13 @@ func (a *App) channels(ctx context.Context) ([]notify.Channel, error) {
 		}
 		out = append(out, ch)
 	}
+	if c.Teams != nil {
+		ch, err := a.teams(ctx)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, ch)
+	}
 	if c.Email != nil {
 		ch, err := a.email(ctx)
 		if err != nil {

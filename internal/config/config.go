@@ -22,6 +22,7 @@ import (
 	"github.com/lapse-audit/lapse/internal/notify/email"
 	"github.com/lapse-audit/lapse/internal/notify/link"
 	"github.com/lapse-audit/lapse/internal/notify/slack"
+	"github.com/lapse-audit/lapse/internal/notify/teams"
 	"github.com/lapse-audit/lapse/internal/remediate"
 	"github.com/lapse-audit/lapse/internal/strict"
 )
@@ -59,6 +60,7 @@ type Notify struct {
 	notify.Settings `yaml:",inline"`
 
 	Slack *slack.Config `yaml:"slack"`
+	Teams *teams.Config `yaml:"teams"`
 	Email *email.Config `yaml:"email"`
 	Links *link.Config  `yaml:"links"` // by which answers come back from channels that have no buttons of their own
 }
@@ -73,6 +75,9 @@ func (n *Notify) Validate() error {
 	}
 	if n.Slack != nil {
 		section("slack", n.Slack.Validate())
+	}
+	if n.Teams != nil {
+		section("teams", n.Teams.Validate())
 	}
 	if n.Email != nil {
 		section("email", n.Email.Validate())
