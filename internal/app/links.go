@@ -4,20 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"os"
-	"slices"
 	"strings"
 	"sync"
 
-	"github.com/lapse-audit/lapse/internal/collect"
 	"github.com/lapse-audit/lapse/internal/config"
 	"github.com/lapse-audit/lapse/internal/finding"
 	"github.com/lapse-audit/lapse/internal/notify"
 	"github.com/lapse-audit/lapse/internal/notify/digest"
-	"github.com/lapse-audit/lapse/internal/notify/email"
 	"github.com/lapse-audit/lapse/internal/notify/link"
-	"github.com/lapse-audit/lapse/internal/notify/teams"
 	"github.com/lapse-audit/lapse/internal/state"
 )
 
@@ -35,47 +29,6 @@ func (a *App) Links(ctx context.Context) (*link.Links, error) {
 		}
 	}
 	return link.New(*c, keys, a.Now)
-}
-
-// email is the channel that lapse.yaml describes.
-func (a *App) email(ctx context.Context) (*email.Channel, error) {
-	c := a.Config.Notify.Email
-	o := email.Options{Now: a.Now}
-	var err error
-	if o.Password, err = (config.Secret{Secret: c.Password}).Resolve(ctx, a.Config.Dir); err != nil {
-		return nil, fmt.Errorf("notify.email.password: %w", err)
-	}
-	if c.CA != "" {
-		if o.CA, err = os.ReadFile(a.Config.Path(c.CA)); err != nil {
-			return nil, fmt.Errorf("notify.email.ca: %w", err)
-		}
-	}
-	if o.Links, err = a.Links(ctx); err != nil {
-		return nil, err
-	}
-	return email.New(*c, o)
-}
-
-// teams is the channel that lapse.yaml describes.
-func (a *App) teams(ctx context.Context) (*teams.Channel, error) {
-	c := a.Config.Notify.Teams
-	var errs []error
-	resolve := func(name string, ref collect.Secret) string {
-		at, err := (config.Secret{Secret: ref}).Resolve(ctx, a.Config.Dir)
-		if err != nil {
-			errs = append(errs, fmt.Errorf("notify.teams.%s: %w", name, err))
-		}
-		return at
-	}
-	u := teams.URLs{Security: resolve("url", c.URL), People: resolve("people", c.People), Channels: map[string]string{}}
-	for _, role := range slices.Sorted(maps.Keys(c.Channels)) {
-		u.Channels[role] = resolve("channels."+role, c.Channels[role])
-	}
-	links, err := a.Links(ctx)
-	if err := errors.Join(append(errs, err)...); err != nil {
-		return nil, err
-	}
-	return teams.New(u, teams.Options{Links: links})
 }
 
 // linkCallbacks answer what comes by links.

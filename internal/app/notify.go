@@ -258,11 +258,18 @@ func (a *App) Preview(ctx context.Context) (notify.Draft, error) {
 	return owners.Draft(n), nil
 }
 
-// channels are those that lapse.yaml sets up, in the order in which they are tried: what can be answered in place first, and
-// what no person reads last.
+// channels are those that lapse.yaml sets up, in the order in which they are tried: tickets, which take the items of some roles
+// alone, then what can be answered in place, and last what no person reads.
 func (a *App) channels(ctx context.Context) ([]notify.Channel, error) {
 	var out []notify.Channel
 	c := a.Config.Notify
+	if c.Tickets != nil {
+		ch, err := a.tickets(ctx)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, ch)
+	}
 	if c.Slack != nil {
 		ch, err := a.Slack(ctx)
 		if err != nil {

@@ -23,6 +23,7 @@ import (
 	"github.com/lapse-audit/lapse/internal/notify/link"
 	"github.com/lapse-audit/lapse/internal/notify/slack"
 	"github.com/lapse-audit/lapse/internal/notify/teams"
+	"github.com/lapse-audit/lapse/internal/notify/tickets"
 	"github.com/lapse-audit/lapse/internal/remediate"
 	"github.com/lapse-audit/lapse/internal/strict"
 )
@@ -59,10 +60,11 @@ type Config struct {
 type Notify struct {
 	notify.Settings `yaml:",inline"`
 
-	Slack *slack.Config `yaml:"slack"`
-	Teams *teams.Config `yaml:"teams"`
-	Email *email.Config `yaml:"email"`
-	Links *link.Config  `yaml:"links"` // by which answers come back from channels that have no buttons of their own
+	Tickets *tickets.Config `yaml:"tickets"`
+	Slack   *slack.Config   `yaml:"slack"`
+	Teams   *teams.Config   `yaml:"teams"`
+	Email   *email.Config   `yaml:"email"`
+	Links   *link.Config    `yaml:"links"` // by which answers come back from channels that have no buttons of their own
 }
 
 // Validate reports every setting that makes no sense.
@@ -72,6 +74,9 @@ func (n *Notify) Validate() error {
 		for _, e := range apart(err) {
 			errs = append(errs, fmt.Errorf("%s.%w", name, e))
 		}
+	}
+	if n.Tickets != nil {
+		section("tickets", n.Tickets.Validate())
 	}
 	if n.Slack != nil {
 		section("slack", n.Slack.Validate())

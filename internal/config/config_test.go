@@ -43,6 +43,7 @@ func TestFaultsNameTheirPlace(t *testing.T) {
 		"notify, deadline":   {"notify: {deadline_days: 0}\n", `notify.deadline_days: 0 is less than 1`},
 		"notify, zone":       {"notify: {zones: {Berlin: Europe/Berln}}\n", `notify.zones.Berlin: "Europe/Berln" is not in the time zone database`},
 		"notify, address":    {"notify: {security: {email: security}}\n", `notify.security.email: "security" is no address`},
+		"notify, tickets":    {"notify: {tickets: {recipe: jira, url: 'https://acme.atlassian.net'}}\n", `notify.tickets.user and password are missing`},
 		"notify, teams":      {"notify: {teams: {}}\n", `notify.teams.url is missing`},
 		"notify, teams' url": {"notify: {teams: {url: 'https://x.example.com/hunter2'}}\n", `notify.teams.url`},
 		"notify, mail":       {"notify: {email: {host: smtp.example.com, tls: maybe, from: Lapse <l@example.com>}}\n", `notify.email.tls: "maybe": want starttls, implicit`},

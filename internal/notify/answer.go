@@ -126,7 +126,7 @@ func (p *Pipeline) take(ctx context.Context, d Decision, open Open, a state.Aske
 			return ans, refuse("it can be put off until %s at the latest, and not into the past", p.dated(longest))
 		}
 		after.Later = ans.Until
-		text = fmt.Sprintf("asked again on %s, says %s", p.dated(ans.Until), name)
+		text = fmt.Sprintf("%s%s, says %s", saidLater, p.dated(ans.Until), name)
 	case NotMine:
 		to, err := p.passOn(d, open, a, by)
 		if err != nil {
@@ -148,7 +148,7 @@ func (p *Pipeline) take(ctx context.Context, d Decision, open Open, a state.Aske
 		if earliest := p.Now().Add(time.Duration(p.Owners.Settings.EscalateDays) * day); after.Deadline.Before(earliest) {
 			after.Deadline = earliest
 		}
-		text = "to be taken away, says " + name
+		text = saidRevoke + name
 	default:
 		return ans, refuse("%q is no answer: want revoke, keep, not_mine or later", d.Answer)
 	}
@@ -230,4 +230,15 @@ func (o *Owners) name(to string) string {
 		return r.Name
 	}
 	return to
+}
+
+// What is said of an answer that leaves its finding open.
+const (
+	saidLater  = "asked again on "
+	saidRevoke = "to be taken away, says "
+)
+
+// Awaits says of a text in Message.Decided that its item is not done with: it was put off, or is still to be taken away.
+func Awaits(decided string) bool {
+	return strings.HasPrefix(decided, saidLater) || strings.HasPrefix(decided, saidRevoke)
 }
