@@ -444,6 +444,9 @@ func (c *Config) validate() error {
 			fail(1, "remediation.%v", e)
 		}
 	}
+	if c.Remediation.Tickets && c.Notify.Tickets == nil {
+		fail(1, "remediation.tickets: notify.tickets is missing, which says where tickets are opened")
+	}
 	if err := c.Notify.Validate(); err != nil {
 		for _, e := range apart(err) {
 			fail(1, "notify.%v", e)

@@ -30,6 +30,7 @@ type issue struct {
 	id, label, summary, text string
 	notes                    []string
 	closed                   bool
+	dropped                  bool           // closed without having been done
 	how                      map[string]any // as it was closed
 }
 
@@ -183,7 +184,11 @@ func newJira(t *testing.T) *system {
 			}
 			return 200, object{"key": i.id, "fields": object{"description": docs[i.id], "comment": object{"comments": comments, "total": len(comments)}}}
 		case method == "GET" && rest == "":
-			return 200, object{"key": i.id, "fields": object{"status": object{"name": "x", "statusCategory": object{"key": map[bool]string{true: "done", false: "new"}[i.closed]}}}}
+			fields := object{"status": object{"name": "x", "statusCategory": object{"key": map[bool]string{true: "done", false: "new"}[i.closed]}}, "resolution": nil}
+			if i.closed {
+				fields["resolution"] = object{"id": "10000", "name": map[bool]string{true: "Won't Do", false: "Done"}[i.dropped]}
+			}
+			return 200, object{"key": i.id, "fields": fields}
 		case method == "POST" && rest == "comment":
 			text := s.prose(body["body"])
 			i.notes = append(i.notes, text)
@@ -244,6 +249,14 @@ func newServiceNow(t *testing.T) *system {
 			return 200, object{"result": object{"description": i.text}}
 		case method == "GET" && query["sysparm_fields"] == "active":
 			return 200, object{"result": object{"active": fmt.Sprint(!i.closed)}}
+		case method == "GET" && query["sysparm_fields"] == "state,close_code":
+			switch {
+			case !i.closed:
+				return 200, object{"result": object{"state": "2", "close_code": ""}}
+			case i.dropped:
+				return 200, object{"result": object{"state": "8", "close_code": ""}}
+			}
+			return 200, object{"result": object{"state": "7", "close_code": "Solution provided"}}
 		case method == "PATCH" && body["work_notes"] != nil:
 			i.notes = append(i.notes, body["work_notes"].(string))
 			s.say(body["work_notes"].(string))

@@ -35,6 +35,8 @@ type Recipe struct {
 	Say Operation `yaml:"say"`
 	// Closes a ticket whose finding is settled, unless it is closed. Without it the ticket is only written into.
 	Close Operation `yaml:"close"`
+	// Whether a ticket is closed as done, and not given up. Without it closing a ticket proves nothing.
+	Done Operation `yaml:"done"`
 }
 
 // Param is what lapse.yaml has to say for a recipe.
@@ -163,7 +165,7 @@ func (r *Recipe) validate(name string) error {
 		op     Operation
 		needed bool
 		result bool
-	}{{"find", r.Find, true, true}, {"create", r.Create, true, true}, {"said", r.Said, false, true}, {"say", r.Say, true, false}, {"close", r.Close, false, false}} {
+	}{{"find", r.Find, true, true}, {"create", r.Create, true, true}, {"said", r.Said, false, true}, {"say", r.Say, true, false}, {"close", r.Close, false, false}, {"done", r.Done, false, true}} {
 		if len(o.op.Do) == 0 {
 			if o.needed {
 				errs = append(errs, fmt.Errorf("%s: %s is missing", name, o.name))

@@ -226,6 +226,13 @@ func items(m notify.Message) []ticket {
 // maxSummary is for a ticket's title, which Jira bounds at 255 characters and ServiceNow at 160.
 const maxSummary = 150
 
+func shorten(summary string) string {
+	if r := []rune(summary); len(r) > maxSummary {
+		return string(r[:maxSummary-1]) + "…"
+	}
+	return summary
+}
+
 // document is a finding as the expressions of a recipe see it. Every text is one line without controls.
 func document(m notify.Message, source string, it digest.Item) map[string]any {
 	lines := []any{it.Message}
@@ -241,13 +248,9 @@ func document(m notify.Message, source string, it digest.Item) map[string]any {
 	for _, l := range lines {
 		text.WriteString(l.(string) + "\n")
 	}
-	summary := []rune(it.Title + ": " + it.Subject)
-	if len(summary) > maxSummary {
-		summary = append(summary[:maxSummary-1], '…')
-	}
 	return map[string]any{
 		"label": fmt.Sprintf("lapse-%.32s", it.Finding), "finding": string(it.Finding), "policy": it.Policy, "title": it.Title, "severity": it.Severity,
 		"privileged": it.Privileged, "message": it.Message, "subject": it.Subject, "source": source, "why": it.Why, "since": it.Since, "cost": it.Cost,
-		"otherwise": it.Otherwise, "kind": string(m.Kind), "to": m.To.ID(), "summary": string(summary), "lines": lines, "text": text.String(),
+		"otherwise": it.Otherwise, "kind": string(m.Kind), "to": m.To.ID(), "summary": shorten(it.Title + ": " + it.Subject), "lines": lines, "text": text.String(),
 	}
 }

@@ -252,7 +252,7 @@ func TestConfig(t *testing.T) {
 		t.Error(err)
 	}
 	good.Params = map[string]string{"project": "SEC", "projct": "SEC"}
-	if _, err := tickets.New(good, r, tickets.Options{}); err == nil || !strings.Contains(err.Error(), "no such parameter: it has project, type") {
+	if _, err := tickets.New(good, r, tickets.Options{}); err == nil || !strings.Contains(err.Error(), "no such parameter: it has project, resolution, type") {
 		t.Error(err)
 	}
 }
