@@ -258,12 +258,34 @@ func (a *App) Preview(ctx context.Context) (notify.Draft, error) {
 	return owners.Draft(n), nil
 }
 
-// channels are those that lapse.yaml sets up.
+// channels are those that lapse.yaml sets up, in the order in which they are tried: tickets, which take the items of some roles
+// alone, then what can be answered in place, and last what no person reads.
 func (a *App) channels(ctx context.Context) ([]notify.Channel, error) {
 	var out []notify.Channel
 	c := a.Config.Notify
+	if c.Tickets != nil {
+		ch, err := a.tickets(ctx)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, ch)
+	}
 	if c.Slack != nil {
 		ch, err := a.Slack(ctx)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, ch)
+	}
+	if c.Teams != nil {
+		ch, err := a.teams(ctx)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, ch)
+	}
+	if c.Email != nil {
+		ch, err := a.email(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -361,29 +383,16 @@ func (a *App) notifyOnce(ctx context.Context, actor state.Actor, decisions *stat
 // Answer takes an answer that came back by a channel. By the time it returns it is recorded, with the exception that it
 // makes; the plan that it asks for is made here, too, or by the next Notify.
 func (a *App) Answer(ctx context.Context, actor state.Actor, d notify.Decision) (state.Answered, error) {
-	decisions, err := a.State(ctx)
+	p, open, err := a.asking(ctx, actor, d.Finding)
 	if err != nil {
 		return state.Answered{}, err
 	}
-	run, err := a.run(ctx, 0)
-	if err != nil {
-		return state.Answered{}, err
-	}
-	owners, err := a.owners(ctx, run)
-	if err != nil {
-		return state.Answered{}, err
-	}
-	found, _, err := a.openFindings(ctx, run, FindingQuery{Fingerprint: string(d.Finding), Statuses: []finding.Status{finding.Open}})
-	if err != nil {
-		return state.Answered{}, err
-	}
-	var open *notify.Open
-	if len(found) == 1 {
-		open = &found[0]
-	}
-	p := &notify.Pipeline{Decisions: decisions, Owners: owners, Actor: actor, Now: a.Now, Log: a.Log}
 	ans, err := p.Answer(ctx, d, open)
 	if err != nil || !ans.Pending {
+		return ans, err
+	}
+	decisions, err := a.State(ctx)
+	if err != nil {
 		return ans, err
 	}
 	carried, err := a.carryAnswer(ctx, actor, decisions, ans)

@@ -313,6 +313,13 @@ func (a *App) apply(ctx context.Context, decisions *state.State, p remediate.Pla
 		return out, decisions.RefusePlan(ctx, o.Actor, p.ID, texts)
 	}
 	e := a.engine(decisions, o.Actor, o.Told)
+	if a.Config.Remediation.Tickets {
+		t, err := a.tickets(ctx)
+		if err != nil {
+			return out, err
+		}
+		e.Desk = desk{t, a.Config.Remediation.Contact}
+	}
 	e.Recheck = func(ctx context.Context, looked []remediate.Looked) (map[int]string, error) {
 		return a.recheck(ctx, p, inputs, looked)
 	}

@@ -2,13 +2,9 @@ package app
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"net"
-	"net/http"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/lapse-audit/lapse/internal/access"
 	"github.com/lapse-audit/lapse/internal/collect"
@@ -50,17 +46,16 @@ func (a *App) Slack(ctx context.Context) (*slack.Channel, error) {
 	return ch, nil
 }
 
-// Listen takes answers by Slack until ctx ends: by Socket Mode, or with an address by signed requests to /slack there.
-func (a *App) Listen(ctx context.Context, address string) error {
+// slackAnswers are the way back from Slack. one is held while this App is at work.
+func (a *App) slackAnswers(ctx context.Context, one sync.Locker) (*slack.Answers, error) {
 	ch, err := a.Slack(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := ch.Check(ctx); err != nil {
-		return err
+		return nil, err
 	}
-	var one sync.Mutex // an App serves one at a time
-	answers := ch.Answers(slack.Callbacks{
+	return ch.Answers(slack.Callbacks{
 		Decide: func(ctx context.Context, d notify.Decision) (string, error) {
 			one.Lock()
 			defer one.Unlock()
@@ -76,29 +71,7 @@ func (a *App) Listen(ctx context.Context, address string) error {
 			defer one.Unlock()
 			return a.mine(ctx, by)
 		},
-	})
-	defer answers.Wait()
-	if address == "" {
-		return answers.Run(ctx)
-	}
-	mux := http.NewServeMux()
-	mux.Handle("/slack", answers)
-	l, err := net.Listen("tcp", address)
-	if err != nil {
-		return err
-	}
-	a.Log.Info("taking answers", "at", "http://"+l.Addr().String()+"/slack")
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
-	ended := make(chan error, 1)
-	go func() { ended <- server.Serve(l) }()
-	select {
-	case err := <-ended:
-		return err
-	case <-ctx.Done():
-	}
-	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
-	defer cancel()
-	return errors.Join(server.Shutdown(closing), ctx.Err())
+	}), nil
 }
 
 // asker is the person who asks by Slack, known by an address.

@@ -179,7 +179,7 @@ func (g *global) saySum(w io.Writer, a *app.App, out app.Applied, counts map[sta
 		return err
 	}
 	var parts []string
-	for _, s := range []state.ChangeStatus{state.ChangeDone, state.ChangeSent, state.ChangeAlready, state.ChangeAttested, state.ChangeSkipped, state.ChangeRefused, state.ChangeFailed, state.ChangeUnknown, "manual"} {
+	for _, s := range []state.ChangeStatus{state.ChangeDone, state.ChangeSent, state.ChangeAlready, state.ChangeAttested, state.ChangeAsked, state.ChangeSkipped, state.ChangeRefused, state.ChangeFailed, state.ChangeUnknown, "manual"} {
 		if counts[s] > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", counts[s], s))
 		}

@@ -285,9 +285,9 @@ func newNotifyListen(g *global) *cobra.Command {
 	var address string
 	cmd := &cobra.Command{
 		Use:   "listen",
-		Short: "Take answers from Slack until interrupted",
-		Long: `Take the clicks of those who were asked: by Socket Mode, which needs no public address, or with --http by requests that Slack
-signs, at /slack. An answer is acknowledged when it was recorded, and not before.`,
+		Short: "Take answers until interrupted",
+		Long: `Take the answers of those who were asked: from Slack by Socket Mode, which needs no public address, or with --http by requests
+that Slack signs, at /slack, and by the links of e-mails, at /answer/. An answer is acknowledged when it was recorded, and not before.`,
 		RunE: withState(g, func(cmd *cobra.Command, _ []string, a *app.App, _ *state.State) error {
 			err := a.Listen(cmd.Context(), address)
 			if err == nil || cmd.Context().Err() != nil && errors.Is(err, context.Canceled) {
@@ -296,6 +296,6 @@ signs, at /slack. An answer is acknowledged when it was recorded, and not before
 			return fmt.Errorf("notify listen: %w", err)
 		}),
 	}
-	cmd.Flags().StringVar(&address, "http", "", "address to take signed requests at, such as 127.0.0.1:8080 behind a proxy with TLS; default: Socket Mode")
+	cmd.Flags().StringVar(&address, "http", "", "address to take signed requests and links at, such as 127.0.0.1:8080 behind a proxy with TLS; default: Socket Mode")
 	return cmd
 }

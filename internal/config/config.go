@@ -19,7 +19,11 @@ import (
 
 	"github.com/lapse-audit/lapse/internal/collect"
 	"github.com/lapse-audit/lapse/internal/notify"
+	"github.com/lapse-audit/lapse/internal/notify/email"
+	"github.com/lapse-audit/lapse/internal/notify/link"
 	"github.com/lapse-audit/lapse/internal/notify/slack"
+	"github.com/lapse-audit/lapse/internal/notify/teams"
+	"github.com/lapse-audit/lapse/internal/notify/tickets"
 	"github.com/lapse-audit/lapse/internal/remediate"
 	"github.com/lapse-audit/lapse/internal/strict"
 )
@@ -56,20 +60,37 @@ type Config struct {
 type Notify struct {
 	notify.Settings `yaml:",inline"`
 
-	Slack *slack.Config `yaml:"slack"`
+	Tickets *tickets.Config `yaml:"tickets"`
+	Slack   *slack.Config   `yaml:"slack"`
+	Teams   *teams.Config   `yaml:"teams"`
+	Email   *email.Config   `yaml:"email"`
+	Links   *link.Config    `yaml:"links"` // by which answers come back from channels that have no buttons of their own
 }
 
 // Validate reports every setting that makes no sense.
 func (n *Notify) Validate() error {
-	err := n.Settings.Validate()
-	if n.Slack == nil {
-		return err
+	errs := apart(n.Settings.Validate())
+	section := func(name string, err error) {
+		for _, e := range apart(err) {
+			errs = append(errs, fmt.Errorf("%s.%w", name, e))
+		}
 	}
-	var errs []error
-	for _, e := range apart(n.Slack.Validate()) {
-		errs = append(errs, fmt.Errorf("slack.%w", e))
+	if n.Tickets != nil {
+		section("tickets", n.Tickets.Validate())
 	}
-	return errors.Join(append(apart(err), errs...)...)
+	if n.Slack != nil {
+		section("slack", n.Slack.Validate())
+	}
+	if n.Teams != nil {
+		section("teams", n.Teams.Validate())
+	}
+	if n.Email != nil {
+		section("email", n.Email.Validate())
+	}
+	if n.Links != nil {
+		section("links", n.Links.Validate())
+	}
+	return errors.Join(errs...)
 }
 
 // Store says where facts are kept.
@@ -422,6 +443,9 @@ func (c *Config) validate() error {
 		for _, e := range apart(err) {
 			fail(1, "remediation.%v", e)
 		}
+	}
+	if c.Remediation.Tickets && c.Notify.Tickets == nil {
+		fail(1, "remediation.tickets: notify.tickets is missing, which says where tickets are opened")
 	}
 	if err := c.Notify.Validate(); err != nil {
 		for _, e := range apart(err) {

@@ -58,23 +58,42 @@ func (p *Pipeline) answer(ctx context.Context, d Decision, open *Open) (state.An
 		}
 		return given[0], nil
 	}
-	a, err := p.Decisions.AskedAbout(ctx, string(d.Finding))
-	switch {
-	case err != nil && !errors.Is(err, state.ErrNotFound):
-		return state.Answered{}, err
-	case err != nil || a.Message == "":
-		return state.Answered{}, refuse("%w: nobody was asked about it", ErrGone)
-	case open == nil || a.Status == state.AskedSettled:
-		return state.Answered{}, refuse("%w: the finding is not open any more", ErrGone)
-	}
-	by, err := p.authorised(d, a, *open)
+	a, by, err := p.may(ctx, d, open)
 	if err != nil {
 		return state.Answered{}, err
 	}
-	if a.Status != state.AskedOpen {
-		return state.Answered{}, refuse("%w: %w: it is %s", ErrGone, state.ErrExists, a.Status)
-	}
 	return p.take(ctx, d, *open, a, by)
+}
+
+// May says whether an answer would be taken now, whatever it says beside: a [RefusalError] if not. It changes nothing.
+func (p *Pipeline) May(ctx context.Context, d Decision, open *Open) error {
+	_, _, err := p.may(ctx, d, open)
+	return err
+}
+
+// may is how the item stands that an answer is to, and who answers, if they may.
+func (p *Pipeline) may(ctx context.Context, d Decision, open *Open) (state.Asked, string, error) {
+	a, err := p.Decisions.AskedAbout(ctx, string(d.Finding))
+	switch {
+	case err != nil && !errors.Is(err, state.ErrNotFound):
+		return a, "", err
+	case err != nil:
+		return a, "", refuse("%w: nobody was asked about it", ErrGone)
+	case a.Message == "":
+		return a, "", refuse("%w: it was passed on, and somebody else is to be asked", ErrGone)
+	case open == nil && a.Status == state.AskedKept:
+		return a, "", refuse("%w: it is kept", ErrGone)
+	case open == nil || a.Status == state.AskedSettled:
+		return a, "", refuse("%w: the finding is not open any more", ErrGone)
+	}
+	by, err := p.authorised(d, a, *open)
+	if err != nil {
+		return a, "", err
+	}
+	if a.Status != state.AskedOpen {
+		return a, "", refuse("%w: %w: it is %s", ErrGone, state.ErrExists, a.Status)
+	}
+	return a, by, nil
 }
 
 // take records an authorised answer.
@@ -107,7 +126,7 @@ func (p *Pipeline) take(ctx context.Context, d Decision, open Open, a state.Aske
 			return ans, refuse("it can be put off until %s at the latest, and not into the past", p.dated(longest))
 		}
 		after.Later = ans.Until
-		text = fmt.Sprintf("asked again on %s, says %s", p.dated(ans.Until), name)
+		text = fmt.Sprintf("%s%s, says %s", saidLater, p.dated(ans.Until), name)
 	case NotMine:
 		to, err := p.passOn(d, open, a, by)
 		if err != nil {
@@ -129,7 +148,7 @@ func (p *Pipeline) take(ctx context.Context, d Decision, open Open, a state.Aske
 		if earliest := p.Now().Add(time.Duration(p.Owners.Settings.EscalateDays) * day); after.Deadline.Before(earliest) {
 			after.Deadline = earliest
 		}
-		text = "to be taken away, says " + name
+		text = saidRevoke + name
 	default:
 		return ans, refuse("%q is no answer: want revoke, keep, not_mine or later", d.Answer)
 	}
@@ -211,4 +230,15 @@ func (o *Owners) name(to string) string {
 		return r.Name
 	}
 	return to
+}
+
+// What is said of an answer that leaves its finding open.
+const (
+	saidLater  = "asked again on "
+	saidRevoke = "to be taken away, says "
+)
+
+// Awaits says of a text in Message.Decided that its item is not done with: it was put off, or is still to be taken away.
+func Awaits(decided string) bool {
+	return strings.HasPrefix(decided, saidLater) || strings.HasPrefix(decided, saidRevoke)
 }

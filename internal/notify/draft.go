@@ -91,6 +91,9 @@ func (o *Owners) Draft(n Night) Draft {
 		}
 		l.Message.Items = append(l.Message.Items, o.item(n, f, now))
 		l.Asked = append(l.Asked, now)
+		if kind == Reminder && was.To == now.To && !slices.Contains(l.Message.Earlier, was.Message) {
+			l.Message.Earlier = append(l.Message.Earlier, was.Message)
+		}
 	}
 	for _, to := range slices.Sorted(maps.Keys(turns)) {
 		turns[to].finish()
@@ -244,6 +247,7 @@ func (l *Letter) finish() {
 		return cmp.Or(strings.Compare(a.Finding.SourceName, b.Finding.SourceName), cmp.Compare(b.Urgency, a.Urgency), cmp.Compare(b.Finding.Severity, a.Finding.Severity),
 			strings.Compare(a.Finding.Policy, b.Finding.Policy), strings.Compare(a.Finding.Name, b.Finding.Name), strings.Compare(string(a.Finding.Fingerprint), string(b.Finding.Fingerprint)))
 	})
+	slices.Sort(m.Earlier)
 	slices.SortFunc(l.Asked, func(a, b state.Asked) int { return strings.Compare(a.ID, b.ID) })
 	h := sha256.New()
 	fmt.Fprintf(h, "%s %q\n", m.Kind, m.To.ID())

@@ -73,6 +73,8 @@ type Message struct {
 	Items []Item
 	// Counts are of a Summary.
 	Counts []Count
+	// Earlier are the keys of the messages that asked the same recipient about these items before, of a Reminder.
+	Earlier []string `json:",omitempty"`
 	// Decided are items of an earlier message that were settled since: who decided what, or that it resolved by itself.
 	Decided map[finding.Fingerprint]string
 }

@@ -39,6 +39,8 @@ type Engine struct {
 	Actor   state.Actor
 	// Open gives what changes a source. It is asked once a source, and closed by the engine's caller.
 	Open func(source string) (Changer, error)
+	// Desk asks people for the steps that no system can be told to make; nil: nobody is asked.
+	Desk Desk
 	// Recheck says for each step, by its number, why it is not to be made any more, "" for those that still are. A step that
 	// it leaves out is not made.
 	Recheck  func(ctx context.Context, looked []Looked) (map[int]string, error)
@@ -222,7 +224,9 @@ func (r *applying) pending(ctx context.Context, steps []Step) ([]Step, error) {
 		case ok:
 			r.tell(Outcome{s, c.ID, c.Status, cmp.Or(c.Detail, "made on "+c.Began.Format(time.DateTime))})
 		case s.Manual != "":
-			r.tell(Outcome{s, "", manual, s.Manual})
+			if err := r.byHand(ctx, s, entries); err != nil {
+				return nil, err
+			}
 		default:
 			out = append(out, s)
 		}
@@ -306,10 +310,15 @@ func (r *applying) note(ctx context.Context, s Step, before access.Live, status 
 		return err
 	}
 	e.Detail = detail
-	if e, err = r.Journal.NoteChange(ctx, r.Actor, e, status); err != nil {
+	return r.write(ctx, s, e, status)
+}
+
+func (r *applying) write(ctx context.Context, s Step, e state.ChangeEntry, status state.ChangeStatus) error {
+	e, err := r.Journal.NoteChange(ctx, r.Actor, e, status)
+	if err != nil {
 		return err
 	}
-	r.tell(Outcome{s, e.ID, status, detail})
+	r.tell(Outcome{s, e.ID, status, e.Detail})
 	return nil
 }
 

@@ -32,6 +32,8 @@ type Settings struct {
 	Delete    bool                      `yaml:"delete"`   // accounts may be deleted
 	Parallel  int                       `yaml:"parallel"` // objects of one source that are changed at the same time
 	Offboard  []OffboardStep            `yaml:"offboard"`
+	// Tickets opens one in notify.tickets for each step that a person has to make; closed as done, it is their word for it.
+	Tickets bool `yaml:"tickets"`
 }
 
 // Approver is a person who may approve plans, known by a key.

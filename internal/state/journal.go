@@ -24,6 +24,7 @@ const (
 	ChangeRefused  ChangeStatus = "refused"  // by the source; nothing changed
 	ChangeFailed   ChangeStatus = "failed"   // it was read back, and is not so
 	ChangeUnknown  ChangeStatus = "unknown"  // it may or may not have taken place
+	ChangeAsked    ChangeStatus = "asked"    // of a person, by a ticket
 	ChangeAttested ChangeStatus = "attested" // a person says that they did it
 )
 
@@ -48,7 +49,7 @@ type ChangeEntry struct {
 	Status ChangeStatus
 	Change json.RawMessage
 	Before json.RawMessage // the object as it was
-	After  json.RawMessage // as it was read back; nil if it was not
+	After  json.RawMessage // as it was read back; nil if it was not; of what was asked for, the ticket
 	Detail string
 	Began  time.Time
 	By     string

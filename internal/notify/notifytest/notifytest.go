@@ -2,6 +2,9 @@
 package notifytest
 
 import (
+	"errors"
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -22,7 +25,14 @@ type Suite struct {
 	Received func(t *testing.T) []Delivery
 	// Blind says that the channel can't look for a message.
 	Blind bool
+	// Raw says that machines read it, which get foreign text as it is.
+	Raw bool
+	// Addressed says that a person without an address can't be reached.
+	Addressed bool
 }
+
+// Sizes are the numbers of items that a message must bear.
+var Sizes = []int{1, 10, 100, 1000}
 
 // Message is one with an item of a source whose names are hostile.
 func Message(key string) notify.Message {
@@ -33,9 +43,102 @@ func Message(key string) notify.Message {
 		Items: []notify.Item{{Finding: f, Why: "manager", Answers: []notify.Answer{notify.Keep, notify.NotMine}}}}
 }
 
-// Run asks for what the contract says: a message arrives, once however often it is sent, can be found where the channel can
-// look, and can be brought up to date.
+// Large is a message with items that each say which they are, in two sources.
+func Large(key string, items int) notify.Message {
+	m := Message(key)
+	one := m.Items[0]
+	m.Items = nil
+	for i := range items {
+		it := one
+		it.Finding.Subject.Source, it.Finding.SourceName = "crm", "CRM"
+		if i >= items/2 {
+			it.Finding.Subject.Source, it.Finding.SourceName = "erp", "ERP"
+		}
+		it.Finding.Subject.ID = fmt.Sprintf("a%d", i)
+		it.Finding.Name, it.Finding.Message = fmt.Sprintf("user%d", i), mark(i)+" has an account and left 7 days ago"
+		it.Finding.Fingerprint = finding.NewFingerprint("LVR-01", it.Finding.Subject, "")
+		m.Items = append(m.Items, it)
+	}
+	return m
+}
+
+// mark is a word of an item that no other has.
+func mark(i int) string { return fmt.Sprintf("person%04dx", i) }
+
+// Run asks for what the contract says: a message arrives, whole, once however often it is sent, can be found where the channel
+// can look, and can be brought up to date.
 func Run(t *testing.T, s Suite) {
+	t.Run("once", s.once)
+	t.Run("foreign text", s.foreign)
+	t.Run("whole", s.whole)
+	t.Run("nobody", s.nobody)
+}
+
+// read is all of a message that arrived, in the order of its parts.
+func (s Suite) read(t *testing.T, key string) string {
+	t.Helper()
+	var out []string
+	for _, d := range s.Received(t) {
+		if d.Key == key {
+			out = append(out, d.Text)
+		}
+	}
+	if len(out) == 0 {
+		t.Fatalf("%s did not arrive", key)
+	}
+	return strings.Join(out, "\n")
+}
+
+// foreign asks that no name moves the cursor, turns the direction of writing or is markup.
+func (s Suite) foreign(t *testing.T) {
+	if s.Raw {
+		return
+	}
+	text := s.read(t, "key-1")
+	if !strings.Contains(text, "Bobby") || !strings.Contains(text, "left 7 days ago") {
+		t.Errorf("it doesn't say what it is about: %q", text)
+	}
+	if strings.ContainsAny(text, "\x1b\u202e") {
+		t.Errorf("a name moves the cursor or turns the direction of writing: %q", text)
+	}
+}
+
+// whole asks that nothing is cut, in as many parts as it takes.
+func (s Suite) whole(t *testing.T) {
+	for _, n := range Sizes {
+		key := fmt.Sprintf("large-%d", n)
+		if _, err := s.Channel.Send(t.Context(), Large(key, n)); err != nil {
+			t.Fatalf("%d items: %v", n, err)
+		}
+		text := s.read(t, key)
+		for i := range n {
+			if !strings.Contains(text, mark(i)) {
+				t.Fatalf("of %d items number %d did not arrive", n, i)
+			}
+		}
+	}
+}
+
+// nobody asks that whoever can't be reached is told from what is passing.
+func (s Suite) nobody(t *testing.T) {
+	if !s.Addressed {
+		return
+	}
+	for _, address := range []string{"", "   ", "no address", "a@b.example\r\nBcc: evil@example.org"} {
+		m := Message("nobody")
+		m.To.Email = address
+		if _, err := s.Channel.Send(t.Context(), m); !errors.Is(err, notify.ErrUnreachable) {
+			t.Errorf("%q: %v, want one that says the next in line is asked", address, err)
+		}
+	}
+	for _, d := range s.Received(t) {
+		if d.Key == "nobody" {
+			t.Errorf("it arrived: %+v", d)
+		}
+	}
+}
+
+func (s Suite) once(t *testing.T) {
 	m := Message("key-1")
 	if _, found, err := s.Channel.Find(t.Context(), m); err != nil || found {
 		t.Fatalf("found before it was sent: %v, %v", found, err)

@@ -6,7 +6,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"golang.org/x/text/unicode/bidi"
+	"github.com/lapse-audit/lapse/internal/notify/foreign"
 )
 
 // clean makes a text of a foreign system safe to stand in mrkdwn and in plain text beside ours: one line, no markup, no
@@ -16,7 +16,7 @@ import (
 func clean(s string) string {
 	s = tame(s)
 	s = escaper.Replace(s)
-	if rightToLeft(s) {
+	if foreign.RightToLeft(s) {
 		s = fsi + s + pdi
 	}
 	return s
@@ -24,8 +24,8 @@ func clean(s string) string {
 
 // plain is clean for a plain_text object, in which Slack reads no markup. What mentions are made of is replaced all the same.
 func plain(s string) string {
-	s = strings.NewReplacer("<", "\u2039", ">", "\u203a").Replace(oneLine(s))
-	if rightToLeft(s) {
+	s = strings.NewReplacer("<", "\u2039", ">", "\u203a").Replace(foreign.Line(s))
+	if foreign.RightToLeft(s) {
 		s = fsi + s + pdi
 	}
 	return s
@@ -42,7 +42,7 @@ var escaper = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")
 var emojiName = regexp.MustCompile(`:[\pL\pN_+'-]+:`)
 
 func tame(s string) string {
-	s = oneLine(s)
+	s = foreign.Line(s)
 	s = emojiName.ReplaceAllStringFunc(s, func(name string) string { return strings.ReplaceAll(name, ":", "\ua789") })
 	var b strings.Builder
 	var before rune
@@ -79,34 +79,6 @@ func tame(s string) string {
 
 func inWord(r rune) bool {
 	return r != utf8.RuneError && (unicode.IsLetter(r) || unicode.IsDigit(r))
-}
-
-// oneLine makes white space single spaces and drops controls, what can't be seen and what sets a direction. The joiners
-// stay: Persian and Hindi are written with them.
-func oneLine(s string) string {
-	s = strings.ToValidUTF8(s, "\ufffd")
-	s = strings.Map(func(r rune) rune {
-		switch {
-		case unicode.IsSpace(r):
-			return ' '
-		case r == '\u200c' || r == '\u200d':
-			return r
-		case unicode.Is(unicode.Cc, r), unicode.Is(unicode.Cf, r), unicode.Is(unicode.Co, r), r == '\ufffc':
-			return -1
-		}
-		return r
-	}, s)
-	return strings.Join(strings.Fields(s), " ")
-}
-
-func rightToLeft(s string) bool {
-	for _, r := range s {
-		p, _ := bidi.LookupRune(r)
-		if c := p.Class(); c == bidi.R || c == bidi.AL || c == bidi.AN {
-			return true
-		}
-	}
-	return false
 }
 
 // length is how much of a limit a text takes. Slack does not say what it takes for a character: UTF-16 units are the

@@ -1,0 +1,124 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/lapse-audit/lapse/internal/config"
+	"github.com/lapse-audit/lapse/internal/finding"
+	"github.com/lapse-audit/lapse/internal/notify"
+	"github.com/lapse-audit/lapse/internal/notify/digest"
+	"github.com/lapse-audit/lapse/internal/notify/link"
+	"github.com/lapse-audit/lapse/internal/state"
+)
+
+// Links are those that lapse.yaml describes, nil where it doesn't.
+func (a *App) Links(ctx context.Context) (*link.Links, error) {
+	c := a.Config.Notify.Links
+	if c == nil {
+		return nil, nil
+	}
+	keys := map[string]string{}
+	for id, ref := range c.Keys {
+		var err error
+		if keys[id], err = (config.Secret{Secret: ref}).Resolve(ctx, a.Config.Dir); err != nil {
+			return nil, fmt.Errorf("notify.links.keys.%s: %w", id, err)
+		}
+	}
+	return link.New(*c, keys, a.Now)
+}
+
+// linkCallbacks answer what comes by links.
+func (a *App) linkCallbacks(one sync.Locker) link.Callbacks {
+	return link.Callbacks{
+		Look: func(ctx context.Context, d notify.Decision) (link.Standing, error) {
+			one.Lock()
+			defer one.Unlock()
+			return a.linkStanding(ctx, d)
+		},
+		Decide: func(ctx context.Context, d notify.Decision) (string, bool, error) {
+			one.Lock()
+			defer one.Unlock()
+			ans, err := a.Answer(ctx, state.Actor{ID: d.Channel}, d)
+			if reason, refused := refusal(err); refused {
+				return reason, false, nil
+			}
+			if err != nil {
+				return "", false, err
+			}
+			return "Recorded: " + a.Answered(ans) + ".", true, nil
+		},
+	}
+}
+
+// linkStanding is how it stands with what a link was sent for.
+func (a *App) linkStanding(ctx context.Context, d notify.Decision) (link.Standing, error) {
+	var out link.Standing
+	decisions, err := a.State(ctx)
+	if err != nil {
+		return out, err
+	}
+	given, err := decisions.Answers(ctx, state.AnswerFilter{ID: d.ID})
+	if err != nil {
+		return out, err
+	}
+	if len(given) > 0 {
+		out.Used = a.Answered(given[0])
+		return out, nil
+	}
+	p, open, err := a.asking(ctx, state.Actor{ID: d.Channel}, d.Finding)
+	if err != nil {
+		return out, err
+	}
+	if err := p.May(ctx, d, open); err != nil {
+		reason, refused := refusal(err)
+		if refused {
+			out.Gone, err = reason, nil
+		}
+		return out, err
+	}
+	out.Item = digest.Of(notify.Item{Finding: open.Finding, Privileged: open.Case.Privileged}, "", a.Config.Location)
+	out.Source = digest.Source(open.Finding)
+	return out, nil
+}
+
+// asking is a pipeline that takes answers to a finding, which is nil where it is not open.
+func (a *App) asking(ctx context.Context, actor state.Actor, fp finding.Fingerprint) (*notify.Pipeline, *notify.Open, error) {
+	decisions, err := a.State(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	run, err := a.run(ctx, 0)
+	if err != nil {
+		return nil, nil, err
+	}
+	owners, err := a.owners(ctx, run)
+	if err != nil {
+		return nil, nil, err
+	}
+	found, _, err := a.openFindings(ctx, run, FindingQuery{Fingerprint: string(fp), Statuses: []finding.Status{finding.Open}})
+	if err != nil {
+		return nil, nil, err
+	}
+	p := &notify.Pipeline{Decisions: decisions, Owners: owners, Actor: actor, Now: a.Now, Log: a.Log}
+	if len(found) != 1 {
+		return p, nil, nil
+	}
+	return p, &found[0], nil
+}
+
+// refusal is why an answer is not taken, for whoever gives it by a link to read.
+func refusal(err error) (string, bool) {
+	var r *notify.RefusalError
+	switch {
+	case !errors.As(err, &r):
+		return "", false
+	case errors.Is(err, notify.ErrNotTheirs):
+		return "it is not yours to answer any more", true
+	}
+	text := strings.TrimPrefix(r.Error(), notify.ErrGone.Error()+": ")
+	return strings.TrimPrefix(text, state.ErrExists.Error()+": "), true
+}
