@@ -260,7 +260,7 @@ func (d *Draft) settle(n Night, open map[string]bool) {
 		if open[id] || a.Status == state.AskedSettled {
 			continue
 		}
-		text := "it is not so any more"
+		text := "a scan finds it no more"
 		if e, ok := n.Accepted[finding.Fingerprint(id)]; ok {
 			if a.Status == state.AskedKept {
 				continue

@@ -59,6 +59,10 @@ type Workspace struct {
 	Enterprise string
 	Start      time.Time // of the clock that messages are dated by
 	Page       int       // messages a page of history, 0 for as many as asked
+	// Arrived is called for each call before anything is done, without Mu: it may take its time, and with false the call is lost.
+	Arrived func(method string) bool
+	// Done is called when a call was done, with Mu held, before it is answered.
+	Done func(method string)
 
 	calls   []string
 	clock   int
@@ -160,6 +164,12 @@ func (w *Workspace) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 		}
 	}
 	w.Mu.Lock()
+	arrived := w.Arrived
+	w.Mu.Unlock()
+	if arrived != nil && !arrived(method) {
+		panic(http.ErrAbortHandler)
+	}
+	w.Mu.Lock()
 	defer w.Mu.Unlock()
 	w.calls = append(w.calls, method)
 
@@ -199,6 +209,9 @@ func (w *Workspace) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 		return
 	}
 	code, out := w.Do(method, args)
+	if w.Done != nil {
+		w.Done(method)
+	}
 	if x.Lost {
 		panic(http.ErrAbortHandler)
 	}
