@@ -321,7 +321,7 @@ func TestUpdate(t *testing.T) {
 	if !strings.Contains(end, "Bo Lind: keep until 2027-01-31 ") || strings.Contains(end, `"answer/`+string(last)) || strings.Contains(end, "<b>") {
 		t.Errorf("the last part is %s", end)
 	}
-	if !strings.Contains(w.Messages[annas][0].Blocks, "1 decided") {
+	if !strings.Contains(w.Messages[annas][0].Blocks, "1 no longer open") {
 		t.Error("the first part doesn't say that one is decided")
 	}
 	if _, ok, err := c.Find(t.Context(), m); err != nil || !ok {
@@ -348,9 +348,9 @@ func TestUpdate(t *testing.T) {
 func TestPace(t *testing.T) {
 	const pace = 50 * time.Millisecond
 	w := newWorkspace(t)
-	n := len(Render(digest(60)))
+	n := len(Render(digest(80)))
 	start := time.Now()
-	if _, err := w.channel(Options{Pace: pace}).Send(t.Context(), digest(60)); err != nil {
+	if _, err := w.channel(Options{Pace: pace}).Send(t.Context(), digest(80)); err != nil {
 		t.Fatal(err)
 	}
 	if d := w.Posts[n-1].Sub(start); n < 4 || d < time.Duration(n-1)*pace {

@@ -15,24 +15,40 @@ import (
 // A text that runs from right to left is isolated, so that it does not reorder what stands beside it.
 func clean(s string) string {
 	s = tame(s)
-	s = escaper.Replace(s)
-	if rightToLeft(s) {
-		s = fsi + s + pdi
-	}
-	return s
+	return isolate(escaper.Replace(s))
 }
 
 // plain is clean for a plain_text object, in which Slack reads no markup. What mentions are made of is replaced all the same.
 func plain(s string) string {
 	s = strings.NewReplacer("<", "\u2039", ">", "\u203a").Replace(oneLine(s))
-	if rightToLeft(s) {
-		s = fsi + s + pdi
+	return isolate(s)
+}
+
+// isolate keeps a text that runs from right to left, or some of which does, from reordering what stands beside it. A sentence
+// from left to right that begins with somebody's name stays one.
+func isolate(s string) string {
+	left, right := 0, 0
+	for _, r := range s {
+		p, _ := bidi.LookupRune(r)
+		switch p.Class() {
+		case bidi.L:
+			left++
+		case bidi.R, bidi.AL, bidi.AN:
+			right++
+		}
 	}
-	return s
+	switch {
+	case right == 0:
+		return s
+	case left > right:
+		return lri + s + pdi
+	}
+	return fsi + s + pdi
 }
 
 const (
 	fsi = "\u2068" // first strong isolate
+	lri = "\u2066" // left to right isolate
 	pdi = "\u2069" // pop directional isolate
 )
 
@@ -99,16 +115,6 @@ func oneLine(s string) string {
 	return strings.Join(strings.Fields(s), " ")
 }
 
-func rightToLeft(s string) bool {
-	for _, r := range s {
-		p, _ := bidi.LookupRune(r)
-		if c := p.Class(); c == bidi.R || c == bidi.AL || c == bidi.AN {
-			return true
-		}
-	}
-	return false
-}
-
 // length is how much of a limit a text takes. Slack does not say what it takes for a character: UTF-16 units are the
 // most that it can mean, and what is escaped counts as written.
 func length(s string) int {
@@ -146,7 +152,7 @@ func shorten(s string, limit int) string {
 		return s
 	}
 	s = s[:prefix(s, limit-1-length(pdi))]
-	if strings.Contains(s, fsi) {
+	if strings.ContainsAny(s, fsi+lri) {
 		return s + "…" + pdi
 	}
 	return s + "…"
