@@ -36,7 +36,7 @@ ENGINE   := $(if $(filter-out $(LOCKED),$(PLATFORM)),node_modules/.sister/)node_
 # The folders of the tests that hold a line like $(1).
 folders = { grep -rlE '$(1)' --include='*_test.go' --exclude-dir=node_modules . || true; } | xargs -rn1 dirname | sort -u
 
-.PHONY: demo build test lint bench golden fuzz help vet FORCE
+.PHONY: demo build test lint bench golden fuzz release release-check help vet FORCE
 
 demo: build ## Scan a made-up company and write its report
 	bin/lapse demo
@@ -71,8 +71,15 @@ fuzz: build ## Run each fuzz target for FUZZTIME (20s)
 	    done; \
 	  done
 
+release: node_modules/@chdb/lib-$(LOCKED)/libchdb.so ## Pack a tarball and a .deb for linux/amd64 into dist/
+	deploy/release $(VERSION)
+
+# It takes root and debootstrap, and minutes.
+release-check: release ## Install the .deb into an empty Debian, and run the demo there without a network
+	.ci/release-check dist/lapse_*_amd64.deb
+
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 vet:
 	$(GO) vet $(PKG)

@@ -22,7 +22,7 @@ const module = "github.com/lapse-audit/lapse"
 // layers, the upper first. A part is a folder with all below it; it may import
 // the parts of lower layers and nothing of its own layer, unless said below.
 var layers = [][]string{
-	{".", "internal", "cmd/lapse"}, // the first two hold tests of the whole
+	{".", "internal", "cmd/lapse", "deploy/licenses"}, // the first two hold tests of the whole
 	{"internal/cli"},
 	{"internal/app"},
 	{"internal/config"},
@@ -41,6 +41,7 @@ var siblings = map[string][]string{
 // importsOnly narrows what a part may import of this module.
 var importsOnly = map[string][]string{
 	"cmd/lapse":        {"internal/cli"},
+	"deploy/licenses":  {"internal/chdb"},
 	"collectors/*":     {"internal/access", "internal/collect", "internal/spell", "internal/strict"},
 	"policies":         {},
 	"internal/chdb":    {},
@@ -57,7 +58,7 @@ var importedBy = map[string][]string{
 	"internal/app":    {"internal/cli"},
 	"internal/config": {"internal/cli", "internal/app"},
 	"internal/synth":  {"internal/cli", "internal/app"},
-	"internal/chdb":   {"internal/store"},
+	"internal/chdb":   {"internal/store", "deploy/licenses"}, // which asks for the licences of what is linked into the engine
 	"policies":        {"internal/app"},
 	"collectors":      {"internal/config", "internal/app"},
 	"collectors/*":    {"collectors"},

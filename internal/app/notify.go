@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/lapse-audit/lapse/internal/access"
@@ -411,7 +412,8 @@ func (a *App) Decide(ctx context.Context, actor state.Actor, d notify.Decision) 
 	var refusal *notify.RefusalError
 	switch {
 	case errors.As(err, &refusal):
-		return "This was not recorded: " + refusal.Error() + ".", nil
+		// It is read by whoever answered.
+		return "This was not recorded: " + strings.Replace(refusal.Error(), "it is not theirs", "it is not yours", 1) + ".", nil
 	case err != nil:
 		return "", err
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/lapse-audit/lapse/internal/access"
 	"github.com/lapse-audit/lapse/internal/collect"
@@ -38,7 +39,9 @@ func (a *App) Slack(ctx context.Context) (*slack.Channel, error) {
 			return nil, fmt.Errorf("notify.slack.%s: %w", s.name, err)
 		}
 	}
-	ch, err := slack.New(*c, secrets, slack.Options{Zone: a.Config.Location, Log: a.Log})
+	ch, err := slack.New(*c, secrets, slack.Options{
+		Now: a.Now, Zone: a.Config.Location, Log: a.Log, Later: time.Duration(min(3, a.Config.Notify.LaterDays)) * 24 * time.Hour,
+	})
 	if err != nil {
 		return nil, err
 	}

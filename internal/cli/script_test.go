@@ -59,6 +59,7 @@ func TestScripts(t *testing.T) {
 					env.Setenv(name, v)
 				}
 			}
+			env.Values[officeKey{}] = &office{}
 			env.Setenv("LAPSE_ACTOR", "u123")
 			env.Setenv("TZ", "UTC")
 			command, err := exec.LookPath("erp")
@@ -75,6 +76,7 @@ func TestScripts(t *testing.T) {
 			"bundle": makeBundle,
 			"grab":   grab,
 			"fill":   fill,
+			"slack":  slackCommand(t),
 			"sheet":  makeSheet,
 			"pack":   packFiles,
 			"dated": func(ts *testscript.TestScript, _ bool, args []string) { // dated 2026-11-22T20:00:00Z FILE...

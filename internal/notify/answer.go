@@ -116,7 +116,7 @@ func (p *Pipeline) take(ctx context.Context, d Decision, open Open, a state.Aske
 		if now := p.Now(); now.Before(time.Now()) { // under a run's clock it holds from then on
 			accept.Created = now
 		}
-		text = fmt.Sprintf("kept until %s by %s: %s", p.dated(d.Until), name, d.Reason)
+		text = fmt.Sprintf("kept by %s to the end of %s: %s", name, p.dated(d.Until.Add(-time.Nanosecond)), d.Reason)
 	case Later:
 		longest := p.Now().Add(time.Duration(p.Owners.Settings.LaterDays) * day)
 		if ans.Until.IsZero() {

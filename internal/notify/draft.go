@@ -120,8 +120,22 @@ func (o *Owners) summary(n Night, d Draft) Letter {
 		}
 		items[l.Message.Kind] += len(l.Message.Items)
 	}
-	m.Counts = []Count{{"findings are new", d.New}, {"findings are in first messages", items[First]}, {"findings are in reminders", items[Reminder]},
-		{"findings are past their deadline", items[Escalation]}, {"people are written to", people}, {"findings need no answer any more", len(d.Settled)}}
+	for _, c := range []struct {
+		n         int
+		one, many string
+	}{
+		{d.New, "finding is new", "findings are new"}, {items[First], "finding is in a first message", "findings are in first messages"},
+		{items[Reminder], "finding is in a reminder", "findings are in reminders"}, {items[Escalation], "finding is past its deadline", "findings are past their deadline"},
+		{people, "person is written to", "people are written to"}, {len(d.Settled), "finding needs no answer any more", "findings need no answer any more"},
+	} {
+		switch c.n {
+		case 0:
+		case 1:
+			m.Counts = append(m.Counts, Count{c.one, 1})
+		default:
+			m.Counts = append(m.Counts, Count{c.many, c.n})
+		}
+	}
 	return Letter{Message: m}
 }
 
@@ -264,7 +278,7 @@ func (d *Draft) settle(n Night, open map[string]bool) {
 		if open[id] || a.Status == state.AskedSettled {
 			continue
 		}
-		text := "it is not so any more"
+		text := "a scan finds it no more"
 		if e, ok := n.Accepted[finding.Fingerprint(id)]; ok {
 			if a.Status == state.AskedKept {
 				continue

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -64,6 +66,9 @@ func (p *Pipeline) Queue(ctx context.Context, d Draft) error {
 			return err
 		}
 		m := state.Outgoing{ID: l.Message.Key, Kind: string(l.Message.Kind), To: l.Message.To.ID(), Run: l.Message.Run, Body: body}
+		if err := p.replace(ctx, l); err != nil {
+			return err
+		}
 		if err := p.reach("before queueing", m.ID); err != nil {
 			return err
 		}
@@ -71,6 +76,31 @@ func (p *Pipeline) Queue(ctx context.Context, d Draft) error {
 			return err
 		}
 		if err := p.reach("queued", m.ID); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// replace lets the messages that asked about a letter's items before say so: an answer is given in the newest. It comes first,
+// because once the letter is queued nobody knows them any more.
+func (p *Pipeline) replace(ctx context.Context, l Letter) error {
+	text := "asked again in a newer message"
+	if l.Message.Kind == Escalation {
+		text = p.Owners.name(l.Message.To.ID()) + " is asked now"
+	}
+	before := map[string]map[finding.Fingerprint]string{}
+	for _, a := range l.Asked {
+		if a.Message == "" || a.Message == l.Message.Key {
+			continue
+		}
+		if before[a.Message] == nil {
+			before[a.Message] = map[finding.Fingerprint]string{}
+		}
+		before[a.Message][finding.Fingerprint(a.ID)] = text
+	}
+	for _, key := range slices.Sorted(maps.Keys(before)) {
+		if _, err := p.Decisions.ChangeOutgoing(ctx, p.Actor, key, Tell(before[key])); err != nil {
 			return err
 		}
 	}
@@ -107,7 +137,8 @@ func (p *Pipeline) settle(ctx context.Context, all []Settled) error {
 	return nil
 }
 
-// Tell lets a message say what became of items. One that was not sent yet leaves them out, and is not sent without any.
+// Tell lets a message say what became of items, after what it said of them before. One that was not sent yet leaves them out,
+// and is not sent without any. The same told twice is told once.
 func Tell(texts map[finding.Fingerprint]string) func(*state.Outgoing) {
 	return func(m *state.Outgoing) {
 		msg, err := decode(m.Body)
@@ -124,6 +155,11 @@ func Tell(texts map[finding.Fingerprint]string) func(*state.Outgoing) {
 				msg.Decided = map[finding.Fingerprint]string{}
 			}
 			for fp, text := range texts {
+				if was := msg.Decided[fp]; was != "" && !strings.HasSuffix(was, text) {
+					text = was + "; " + text
+				} else if was != "" {
+					text = was
+				}
 				msg.Decided[fp] = text
 			}
 			m.Stale = m.Status != state.OutboxFailed

@@ -9,6 +9,7 @@ import (
 )
 
 const (
+	lri = "\u2066" // left-to-right isolate
 	fsi = "\u2068" // first strong isolate
 	pdi = "\u2069" // pop directional isolate
 )
@@ -31,21 +32,24 @@ func Line(s string) string {
 	return strings.Join(strings.Fields(s), " ")
 }
 
-// RightToLeft reports whether a text holds a letter that is written from right to left.
-func RightToLeft(s string) bool {
+// Isolate keeps a text that runs from right to left, or some of which does, from reordering what stands beside it. A sentence
+// from left to right that begins with somebody's name stays one.
+func Isolate(s string) string {
+	left, right := 0, 0
 	for _, r := range s {
 		p, _ := bidi.LookupRune(r)
-		if c := p.Class(); c == bidi.R || c == bidi.AL || c == bidi.AN {
-			return true
+		switch p.Class() {
+		case bidi.L:
+			left++
+		case bidi.R, bidi.AL, bidi.AN:
+			right++
 		}
 	}
-	return false
-}
-
-// Isolate keeps a text that runs from right to left from reordering what stands beside it.
-func Isolate(s string) string {
-	if RightToLeft(s) {
-		return fsi + s + pdi
+	switch {
+	case right == 0:
+		return s
+	case left > right:
+		return lri + s + pdi
 	}
-	return s
+	return fsi + s + pdi
 }

@@ -25,6 +25,8 @@ import (
 
 	"github.com/lapse-audit/lapse/internal/finding"
 	"github.com/lapse-audit/lapse/internal/notify"
+
+	"github.com/lapse-audit/lapse/internal/notify/slack/slacktest"
 )
 
 // desk is the pipeline's side: it remembers what came.
@@ -76,17 +78,6 @@ func (d *desk) decisions() []notify.Decision {
 	return slices.Clone(d.took)
 }
 
-func sign(body string, at time.Time) http.Header {
-	stamp := strconv.FormatInt(at.Unix(), 10)
-	mac := hmac.New(sha256.New, []byte(signingSecret))
-	mac.Write([]byte("v0:" + stamp + ":" + body))
-	h := http.Header{}
-	h.Set("Content-Type", "application/x-www-form-urlencoded")
-	h.Set("X-Slack-Request-Timestamp", stamp)
-	h.Set("X-Slack-Signature", "v0="+hex.EncodeToString(mac.Sum(nil)))
-	return h
-}
-
 // deliver hands a body to the handler as Slack would, and returns what comes back.
 func deliver(a http.Handler, body string, h http.Header) (int, string) {
 	r := httptest.NewRequest(http.MethodPost, "/slack", strings.NewReader(body))
@@ -99,41 +90,7 @@ func deliver(a http.Handler, body string, h http.Header) (int, string) {
 
 func signed(a http.Handler, form url.Values) (int, string) {
 	body := form.Encode()
-	return deliver(a, body, sign(body, time.Now()))
-}
-
-func payload(v any) url.Values {
-	data, err := json.Marshal(v)
-	if err != nil {
-		panic(err)
-	}
-	return url.Values{"payload": {string(data)}}
-}
-
-// clickOn is the payload of a click on a button of a message that was sent, in Slack's shape.
-func clickOn(w *workspace, user string, msg *message, action, value, at string) map[string]any {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return map[string]any{
-		"type": "block_actions", "trigger_id": "trigger." + at, "api_app_id": "A1", "token": "deprecated",
-		"team": map[string]any{"id": "T1", "domain": "example"}, "user": map[string]any{"id": user, "username": "x", "team_id": "T1"},
-		"container": map[string]any{"type": "message", "message_ts": msg.ts, "channel_id": msg.channel, "is_ephemeral": false},
-		"channel":   map[string]any{"id": msg.channel, "name": "directmessage"},
-		"message":   map[string]any{"type": "message", "ts": msg.ts, "text": msg.text, "blocks": json.RawMessage(msg.blocks)},
-		"actions":   []any{map[string]any{"type": "button", "action_id": action, "block_id": "b", "value": value, "action_ts": at, "text": map[string]any{"type": "plain_text", "text": "x"}}},
-	}
-}
-
-// submit is the payload of a modal that somebody sent.
-func submit(user, id string, v slack.ModalViewRequest, values map[string]any) map[string]any {
-	state := map[string]any{}
-	for input, value := range values {
-		state[input] = map[string]any{inputValue: value}
-	}
-	return map[string]any{
-		"type": "view_submission", "team": map[string]any{"id": "T1"}, "user": map[string]any{"id": user, "team_id": "T1"}, "trigger_id": "t",
-		"view": map[string]any{"id": id, "type": "modal", "callback_id": v.CallbackID, "private_metadata": v.PrivateMetadata, "hash": "h", "state": map[string]any{"values": state}},
-	}
+	return deliver(a, body, slacktest.Sign(body, time.Now()))
 }
 
 // sent is a workspace with a digest of n items at Anna's.
@@ -151,17 +108,17 @@ func sent(t *testing.T, n int) (*workspace, *desk, *Answers, notify.Message) {
 
 func TestClicks(t *testing.T) {
 	w, d, a, m := sent(t, 3)
-	msg := w.messages[annas][0]
+	msg := w.Messages[annas][0]
 	for i, answer := range []notify.Answer{notify.Revoke, notify.Later} {
 		fp := m.Items[i].Finding.Fingerprint
-		click := payload(clickOn(w, "U1ANNA", msg, actionAnswer+string(answer), string(fp), "1764000000.1"))
+		click := slacktest.Payload(w.Click("U1ANNA", msg, actionAnswer+string(answer), string(fp), "1764000000.1"))
 		if code, body := signed(a, click); code != http.StatusOK || body != "" {
 			t.Fatalf("%s: HTTP %d %q, want 200 and nothing", answer, code, body)
 		}
 		got := d.decisions()
 		want := notify.Decision{
 			Channel: Name, Who: "U1ANNA", Email: "anna.berg@example.com", Finding: fp, Answer: answer,
-			ID: "slack/" + annas + "/" + msg.ts + "/" + string(fp) + "/1764000000.1",
+			ID: "slack/" + annas + "/" + msg.TS + "/" + string(fp) + "/1764000000.1",
 		}
 		if answer == notify.Later {
 			want.Until = noon.AddDate(0, 0, 3)
@@ -171,10 +128,10 @@ func TestClicks(t *testing.T) {
 		}
 	}
 	a.Wait()
-	if len(w.whispers) != 2 || w.whispers[0].user != "U1ANNA" || !strings.Contains(w.whispers[0].blocks, "Recorded: revoke \\u0026lt;b\\u0026gt;") {
-		t.Errorf("said: %+v", w.whispers)
+	if len(w.Whispers) != 2 || w.Whispers[0].User != "U1ANNA" || !strings.Contains(w.Whispers[0].Blocks, "Recorded: revoke \\u0026lt;b\\u0026gt;") {
+		t.Errorf("said: %+v", w.Whispers)
 	}
-	if n := w.count("users.info"); n != 1 {
+	if n := w.Count("users.info"); n != 1 {
 		t.Errorf("%d look-ups of who clicks", n)
 	}
 }
@@ -182,9 +139,9 @@ func TestClicks(t *testing.T) {
 // What is delivered twice is the same decision; another click is another.
 func TestSameClickSameID(t *testing.T) {
 	w, d, a, m := sent(t, 1)
-	msg, fp := w.messages[annas][0], string(m.Items[0].Finding.Fingerprint)
+	msg, fp := w.Messages[annas][0], string(m.Items[0].Finding.Fingerprint)
 	for i, at := range []string{"1764000000.1", "1764000000.1", "1764000000.2"} {
-		form := payload(clickOn(w, "U1ANNA", msg, actionAnswer+"revoke", fp, at))
+		form := slacktest.Payload(w.Click("U1ANNA", msg, actionAnswer+"revoke", fp, at))
 		form.Set("n", strconv.Itoa(i)) // so that it is signed anew
 		if code, _ := signed(a, form); code != http.StatusOK {
 			t.Fatal(code)
@@ -198,18 +155,18 @@ func TestSameClickSameID(t *testing.T) {
 
 func TestKeepAndNotMine(t *testing.T) {
 	w, d, a, m := sent(t, 2)
-	msg, fp := w.messages[annas][0], m.Items[1].Finding.Fingerprint
+	msg, fp := w.Messages[annas][0], m.Items[1].Finding.Fingerprint
 	for _, answer := range []string{"keep", "not_mine"} {
-		if code, _ := signed(a, payload(clickOn(w, "U1ANNA", msg, actionAnswer+answer, string(fp), "1764000000."+answer))); code != http.StatusOK {
+		if code, _ := signed(a, slacktest.Payload(w.Click("U1ANNA", msg, actionAnswer+answer, string(fp), "1764000000."+answer))); code != http.StatusOK {
 			t.Fatal(code)
 		}
 		a.Wait()
 	}
-	if len(w.views) != 2 || len(d.decisions()) != 0 {
-		t.Fatalf("%d modals, %d decisions; want 2 and none yet", len(w.views), len(d.decisions()))
+	if len(w.Views) != 2 || len(d.decisions()) != 0 {
+		t.Fatalf("%d modals, %d decisions; want 2 and none yet", len(w.Views), len(d.decisions()))
 	}
-	keep, notMine := w.views[0], w.views[1]
-	for _, v := range w.views {
+	keep, notMine := w.Views[0], w.Views[1]
+	for _, v := range w.Views {
 		checkModal(t, v)
 		if s, ok := v.Blocks.BlockSet[0].(*slack.SectionBlock); !ok || !strings.Contains(s.Text.Text, "user1 has not logged in") {
 			t.Errorf("the modal doesn't show what it is about: %+v", v.Blocks.BlockSet[0])
@@ -224,7 +181,7 @@ func TestKeepAndNotMine(t *testing.T) {
 	for _, tt := range []struct{ reason, until, at string }{
 		{"  ", "2027-01-31", inputReason}, {"needed", "2026-11-22", inputUntil}, {"needed", "", inputUntil}, {"needed", "31.1.2027", inputUntil},
 	} {
-		code, body := signed(b, payload(submit("U1ANNA", "V1", keep, map[string]any{inputReason: text(tt.reason), inputUntil: day(tt.until)})))
+		code, body := signed(b, slacktest.Payload(slacktest.Submission("U1ANNA", "V1", keep, map[string]any{inputReason: text(tt.reason), inputUntil: day(tt.until)})))
 		var r slack.ViewSubmissionResponse
 		if err := json.Unmarshal([]byte(body), &r); code != http.StatusOK || err != nil || r.ResponseAction != slack.RAErrors || r.Errors[tt.at] == "" {
 			t.Errorf("%+v: HTTP %d %s", tt, code, body)
@@ -233,13 +190,13 @@ func TestKeepAndNotMine(t *testing.T) {
 	if len(d.decisions()) != 0 {
 		t.Fatal("a decision without what it needs")
 	}
-	code, body := signed(b, payload(submit("U1ANNA", "V1", keep, map[string]any{inputReason: text(" month-end <close> "), inputUntil: day("2027-01-31")})))
+	code, body := signed(b, slacktest.Payload(slacktest.Submission("U1ANNA", "V1", keep, map[string]any{inputReason: text(" month-end <close> "), inputUntil: day("2027-01-31")})))
 	var r slack.ViewSubmissionResponse
 	if err := json.Unmarshal([]byte(body), &r); code != http.StatusOK || err != nil || r.ResponseAction != slack.RAUpdate {
 		t.Fatalf("HTTP %d %s", code, body)
 	}
 	checkModal(t, *r.View)
-	if code, _ = signed(b, payload(submit("U1ANNA", "V2", notMine, map[string]any{inputTo: map[string]any{"type": "users_select", "selected_user": "U2BO"}}))); code != http.StatusOK {
+	if code, _ = signed(b, slacktest.Payload(slacktest.Submission("U1ANNA", "V2", notMine, map[string]any{inputTo: map[string]any{"type": "users_select", "selected_user": "U2BO"}}))); code != http.StatusOK {
 		t.Fatal(code)
 	}
 	want := []notify.Decision{
@@ -254,16 +211,16 @@ func TestKeepAndNotMine(t *testing.T) {
 // One modal decides for several items, never for a privileged one, also if somebody says so.
 func TestBulk(t *testing.T) {
 	w, d, a, m := sent(t, 12)
-	msg := w.messages[annas][0]
+	msg := w.Messages[annas][0]
 	value := pressed(Render(m), actionBulk)[0]
-	if code, _ := signed(a, payload(clickOn(w, "U1ANNA", msg, actionBulk, value, "1764000000.1"))); code != http.StatusOK {
+	if code, _ := signed(a, slacktest.Payload(w.Click("U1ANNA", msg, actionBulk, value, "1764000000.1"))); code != http.StatusOK {
 		t.Fatal(code)
 	}
 	a.Wait()
-	if len(w.views) != 1 {
-		t.Fatalf("%d modals", len(w.views))
+	if len(w.Views) != 1 {
+		t.Fatalf("%d modals", len(w.Views))
 	}
-	v := w.views[0]
+	v := w.Views[0]
 	checkModal(t, v)
 	options := func(values ...string) any {
 		var list []any
@@ -282,7 +239,7 @@ func TestBulk(t *testing.T) {
 		inputReason: {inputItems: options("0"), inputAnswer: pick("keep")},
 		inputTo:     {inputItems: options("0"), inputAnswer: pick("not_mine")},
 	} {
-		if _, body := signed(a, payload(submit("U1ANNA", "V1", v, values))); !strings.Contains(body, `"`+name+`"`) {
+		if _, body := signed(a, slacktest.Payload(slacktest.Submission("U1ANNA", "V1", v, values))); !strings.Contains(body, `"`+name+`"`) {
 			t.Errorf("%s: %s", name, body)
 		}
 	}
@@ -291,10 +248,10 @@ func TestBulk(t *testing.T) {
 	}
 	d.fail = 1 // the second
 	values := map[string]any{inputItems: options("0", "2", "2", "5"), inputAnswer: pick("revoke")}
-	if _, body := signed(a, payload(submit("U1ANNA", "V2", v, values))); !strings.Contains(body, "1 of 3 are recorded") {
+	if _, body := signed(a, slacktest.Payload(slacktest.Submission("U1ANNA", "V2", v, values))); !strings.Contains(body, "1 of 3 are recorded") {
 		t.Errorf("half of it: %s", body)
 	}
-	form := payload(submit("U1ANNA", "V2", v, values))
+	form := slacktest.Payload(slacktest.Submission("U1ANNA", "V2", v, values))
 	form.Set("again", "1")
 	if _, body := signed(a, form); !strings.Contains(body, "3 answers") {
 		t.Errorf("again: %s", body)
@@ -337,25 +294,25 @@ func TestBulkModalFits(t *testing.T) {
 // A decision that was not committed is not acknowledged, and who clicked is told.
 func TestNotRecorded(t *testing.T) {
 	w, d, a, m := sent(t, 2)
-	msg := w.messages[annas][0]
+	msg := w.Messages[annas][0]
 	d.took, d.fail = []notify.Decision{{}}, 2
 	fp := string(m.Items[0].Finding.Fingerprint)
-	if code, body := signed(a, payload(clickOn(w, "U1ANNA", msg, actionAnswer+"revoke", fp, "1764000000.1"))); code != http.StatusInternalServerError || strings.Contains(body, "database") {
+	if code, body := signed(a, slacktest.Payload(w.Click("U1ANNA", msg, actionAnswer+"revoke", fp, "1764000000.1"))); code != http.StatusInternalServerError || strings.Contains(body, "database") {
 		t.Errorf("HTTP %d %s", code, body)
 	}
 	a.Wait()
-	if len(w.whispers) != 1 || !strings.Contains(w.whispers[0].blocks, "not recorded") || strings.Contains(w.whispers[0].blocks, "database") {
-		t.Errorf("said: %+v", w.whispers)
+	if len(w.Whispers) != 1 || !strings.Contains(w.Whispers[0].Blocks, "not recorded") || strings.Contains(w.Whispers[0].Blocks, "database") {
+		t.Errorf("said: %+v", w.Whispers)
 	}
-	w.strike(trouble{method: "users.info", status: 500})
-	w.user("U7NEW", "seven@example.com")
-	if code, _ := signed(a, payload(clickOn(w, "U7NEW", msg, actionAnswer+"revoke", fp, "1764000000.2"))); code != http.StatusInternalServerError {
+	w.Strike(slacktest.Trouble{Method: "users.info", Status: 500})
+	w.User("U7NEW", "seven@example.com")
+	if code, _ := signed(a, slacktest.Payload(w.Click("U7NEW", msg, actionAnswer+"revoke", fp, "1764000000.2"))); code != http.StatusInternalServerError {
 		t.Errorf("with who it is unknown: HTTP %d", code)
 	}
-	if code, _ := signed(a, payload(clickOn(w, "U8NOBODY", msg, actionAnswer+"later", fp, "1764000000.3"))); code != http.StatusInternalServerError {
+	if code, _ := signed(a, slacktest.Payload(w.Click("U8NOBODY", msg, actionAnswer+"later", fp, "1764000000.3"))); code != http.StatusInternalServerError {
 		t.Errorf("the second failure: HTTP %d", code)
 	}
-	if code, _ := signed(a, payload(clickOn(w, "U8NOBODY", msg, actionAnswer+"later", fp, "1764000000.4"))); code != http.StatusOK {
+	if code, _ := signed(a, slacktest.Payload(w.Click("U8NOBODY", msg, actionAnswer+"later", fp, "1764000000.4"))); code != http.StatusOK {
 		t.Fatalf("HTTP %d", code)
 	}
 	if got := d.decisions(); got[len(got)-1].Email != "" || got[len(got)-1].Who != "U8NOBODY" {
@@ -368,7 +325,7 @@ func TestSlowDecision(t *testing.T) {
 	w, d, a, m := sent(t, 1)
 	d.slow = time.Minute
 	start := time.Now()
-	code, _ := signed(a, payload(clickOn(w, "U1ANNA", w.messages[annas][0], actionAnswer+"revoke", string(m.Items[0].Finding.Fingerprint), "1764000000.1")))
+	code, _ := signed(a, slacktest.Payload(w.Click("U1ANNA", w.Messages[annas][0], actionAnswer+"revoke", string(m.Items[0].Finding.Fingerprint), "1764000000.1")))
 	if took := time.Since(start); code != http.StatusInternalServerError || took > 20*time.Second {
 		t.Errorf("HTTP %d after %s", code, took)
 	}
@@ -379,9 +336,9 @@ func TestSlowDecision(t *testing.T) {
 
 func TestForgedAndReplayed(t *testing.T) {
 	w, d, a, m := sent(t, 1)
-	body := payload(clickOn(w, "U1ANNA", w.messages[annas][0], actionAnswer+"revoke", string(m.Items[0].Finding.Fingerprint), "1764000000.1")).Encode()
+	body := slacktest.Payload(w.Click("U1ANNA", w.Messages[annas][0], actionAnswer+"revoke", string(m.Items[0].Finding.Fingerprint), "1764000000.1")).Encode()
 	now := time.Now()
-	good := sign(body, now)
+	good := slacktest.Sign(body, now)
 	change := func(name, value string) http.Header {
 		h := good.Clone()
 		if h.Del(name); value != "" {
@@ -398,8 +355,8 @@ func TestForgedAndReplayed(t *testing.T) {
 		"other time":   {body, change("X-Slack-Request-Timestamp", strconv.FormatInt(now.Unix()+1, 10))},
 		"no number":    {body, change("X-Slack-Request-Timestamp", "soon")},
 		"other body":   {body + "&x=1", good},
-		"old":          {body, sign(body, now.Add(-6*time.Minute))},
-		"early":        {body, sign(body, now.Add(6*time.Minute))},
+		"old":          {body, slacktest.Sign(body, now.Add(-6*time.Minute))},
+		"early":        {body, slacktest.Sign(body, now.Add(6*time.Minute))},
 		"other secret": {body, change("X-Slack-Signature", "v0="+strings.Repeat("0", 64))},
 		"short":        {body, change("X-Slack-Signature", "v0=00")},
 		"version":      {body, change("X-Slack-Signature", "v1"+good.Get("X-Slack-Signature")[2:])},
@@ -436,7 +393,7 @@ func TestForgedAndReplayed(t *testing.T) {
 func TestBadRequests(t *testing.T) {
 	_, d, a, _ := sent(t, 1)
 	big := strings.Repeat("x", maxRequest+1)
-	if code, _ := deliver(a, big, sign(big, time.Now())); code != http.StatusRequestEntityTooLarge {
+	if code, _ := deliver(a, big, slacktest.Sign(big, time.Now())); code != http.StatusRequestEntityTooLarge {
 		t.Errorf("too large: HTTP %d", code)
 	}
 	for _, tt := range []struct {
@@ -480,7 +437,7 @@ func TestCommands(t *testing.T) {
 		if err := json.Unmarshal([]byte(body), &r); code != http.StatusOK || err != nil || r.Type != "ephemeral" || r.Text == "" {
 			t.Errorf("%s: HTTP %d %s", text, code, body)
 		}
-		for _, f := range faults(r.Blocks.BlockSet, 50) {
+		for _, f := range slacktest.Faults(r.Blocks.BlockSet, 50) {
 			t.Errorf("%s: %s", text, f)
 		}
 		if len(body) > 20_000 {
@@ -501,7 +458,7 @@ func TestCommands(t *testing.T) {
 	if diff := cmp.Diff([]string{"mine" + by, "who" + by + " Smith & Sons", "who" + by + " bo.lind@example.com", "who" + by + " bo.lind@example.com", "who" + by + " bo@example.com"}, d.asked); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
-	w.strike(trouble{method: "users.info", status: 500})
+	w.Strike(slacktest.Trouble{Method: "users.info", Status: 500})
 	_, body := signed(a, url.Values{"command": {"/lapse"}, "user_id": {"U2BO"}, "text": {"who <@U9>"}})
 	if !strings.Contains(body, "could not be looked up") {
 		t.Errorf("with Slack away: %s", body)
@@ -511,11 +468,11 @@ func TestCommands(t *testing.T) {
 // Fifty clicks within a second are all acknowledged. How soon, the log says.
 func TestManyClicks(t *testing.T) {
 	w, d, a, m := sent(t, 50)
-	msg := w.messages[annas][0]
+	msg := w.Messages[annas][0]
 	took := make([]time.Duration, len(m.Items))
 	var wg sync.WaitGroup
 	for i, it := range m.Items {
-		form := payload(clickOn(w, "U1ANNA", msg, actionAnswer+"revoke", string(it.Finding.Fingerprint), fmt.Sprintf("1764000000.%d", i)))
+		form := slacktest.Payload(w.Click("U1ANNA", msg, actionAnswer+"revoke", string(it.Finding.Fingerprint), fmt.Sprintf("1764000000.%d", i)))
 		time.Sleep(20 * time.Millisecond)
 		wg.Go(func() {
 			start := time.Now()
@@ -537,13 +494,13 @@ func TestModalCantOpen(t *testing.T) {
 	w, _, a, m := sent(t, 1)
 	var log strings.Builder
 	a.c.log = slog.New(slog.NewTextHandler(&log, nil))
-	w.strike(trouble{method: "views.open", code: "expired_trigger_id"})
-	if code, _ := signed(a, payload(clickOn(w, "U1ANNA", w.messages[annas][0], actionAnswer+"keep", string(m.Items[0].Finding.Fingerprint), "1"))); code != http.StatusOK {
+	w.Strike(slacktest.Trouble{Method: "views.open", Code: "expired_trigger_id"})
+	if code, _ := signed(a, slacktest.Payload(w.Click("U1ANNA", w.Messages[annas][0], actionAnswer+"keep", string(m.Items[0].Finding.Fingerprint), "1"))); code != http.StatusOK {
 		t.Fatal(code)
 	}
 	a.Wait()
-	if len(w.whispers) != 1 || !strings.Contains(w.whispers[0].blocks, "Press the button again") || !strings.Contains(log.String(), "expired_trigger_id") {
-		t.Errorf("said %+v, logged %s", w.whispers, log.String())
+	if len(w.Whispers) != 1 || !strings.Contains(w.Whispers[0].Blocks, "Press the button again") || !strings.Contains(log.String(), "expired_trigger_id") {
+		t.Errorf("said %+v, logged %s", w.Whispers, log.String())
 	}
 }
 

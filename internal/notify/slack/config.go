@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/netip"
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -21,6 +23,7 @@ type Config struct {
 	Channel       string         `yaml:"channel"`        // id of the channel of the security team, which gets the summaries
 	// Channels are those of other roles: app_owner:CRM to the id of a channel.
 	Channels map[string]string `yaml:"channels"`
+	API      string            `yaml:"api"` // address of the Web API where it is reached by a proxy; Slack's by default
 }
 
 // channelID is the form of a channel's id. A name would have to be looked up, with a right to list every channel.
@@ -45,7 +48,31 @@ func (c *Config) Validate() error {
 			errs = append(errs, fmt.Errorf("channels.%s: %w", role, notAnID(id)))
 		}
 	}
+	if c.API != "" {
+		if err := checkAPI(c.API); err != nil {
+			errs = append(errs, fmt.Errorf("api: %w", err))
+		}
+	}
 	return errors.Join(errs...)
+}
+
+// checkAPI holds an address to what the token may be sent to: https, or this machine itself.
+func checkAPI(address string) error {
+	u, err := url.Parse(address)
+	switch {
+	case err != nil || u.Host == "" || u.RawQuery != "" || u.Fragment != "": // it may hold a secret, so it is not repeated
+		return errors.New("it is no address: want one such as https://slack-proxy.example.com/api/")
+	case u.User != nil:
+		return errors.New("it holds a password: the proxy must know the bot by its token")
+	case u.Scheme == "https":
+		return nil
+	case u.Scheme == "http":
+		if ip, err := netip.ParseAddr(u.Hostname()); u.Hostname() == "localhost" || err == nil && ip.IsLoopback() {
+			return nil
+		}
+		return errors.New("it is not encrypted, and the token would be read on the way: want https")
+	}
+	return fmt.Errorf("%q is no scheme for it: want https", u.Scheme)
 }
 
 func notAnID(text string) error {

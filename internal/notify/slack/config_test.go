@@ -45,6 +45,17 @@ func TestConfig(t *testing.T) {
 	if err := bad.Validate(); err == nil || strings.Count(err.Error(), "\n") != 3 {
 		t.Errorf("error %v, want 4 faults", err)
 	}
+	for address, want := range map[string]string{
+		"https://slack-proxy.example.com/api/": "", "http://127.0.0.1:8080": "", "http://[::1]:8080/api": "", "http://localhost/": "",
+		"http://slack-proxy.example.com/api/": "not encrypted", "http://127.0.0.1.example.com/": "not encrypted", "slack-proxy": "no address",
+		"ftp://slack-proxy/": "no scheme", "https://a:geheim@slack-proxy/": "a password", "https://slack-proxy/?token=geheim": "no address",
+	} {
+		c.API = address
+		err := c.Validate()
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "geheim")) {
+			t.Errorf("%s: error %v, want %q", address, err, want)
+		}
+	}
 	if err := (&Config{}).Validate(); err == nil || !strings.Contains(err.Error(), "channel is missing") {
 		t.Errorf("error %v", err)
 	}

@@ -10,6 +10,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/slack-go/slack"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/lapse-audit/lapse/internal/notify/slack/slacktest"
 )
 
 // The app asks for the rights that the methods in use need, and for no other. That no other method is in use is the
@@ -26,7 +28,7 @@ func TestManifest(t *testing.T) {
 		t.Fatal(err)
 	}
 	need := map[string]bool{"commands": true}
-	for _, list := range scopes {
+	for _, list := range slacktest.Scopes {
 		for _, s := range list {
 			need[s] = true
 		}

@@ -110,9 +110,9 @@ func modal(title, submit string, a asked, blocks []slack.Block) (slack.ModalView
 	}, nil
 }
 
-// doneModal takes the place of a modal whose answer was recorded.
+// doneModal takes the place of a modal that was sent, and says what came of it.
 func doneModal(reply string) *slack.ModalViewRequest {
-	return &slack.ModalViewRequest{Type: slack.VTModal, Title: plainText("Recorded"), Close: plainText("Close"), Blocks: slack.Blocks{BlockSet: replyBlocks(reply)}}
+	return &slack.ModalViewRequest{Type: slack.VTModal, Title: plainText("Your answer"), Close: plainText("Close"), Blocks: slack.Blocks{BlockSet: replyBlocks(reply)}}
 }
 
 func reasonInput(optional bool) slack.Block {

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/slack-go/slack"
+
+	"github.com/lapse-audit/lapse/internal/notify/slack/slacktest"
 )
 
 func realData(t *testing.T, name string) string {
@@ -44,7 +46,7 @@ func TestMethodsAreDocumented(t *testing.T) {
 	if err := json.NewDecoder(z).Decode(&api); err != nil {
 		t.Fatal(err)
 	}
-	for method, need := range scopes {
+	for method, need := range slacktest.Scopes {
 		var documented []string
 		for _, op := range api.Paths["/"+method] {
 			for _, s := range op.Security {
@@ -133,7 +135,7 @@ func TestFakeHasSlacksShapes(t *testing.T) {
 		if err := json.Unmarshal(data, &sample); err != nil {
 			t.Fatal(err)
 		}
-		code, out := w.do(method, args)
+		code, out := w.Do(method, args)
 		if code != "" {
 			t.Errorf("%s: %s", method, code)
 		}

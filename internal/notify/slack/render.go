@@ -66,6 +66,8 @@ type layout struct {
 	items []notify.Item // each finding once
 	units []unit
 	bulk  []notify.Answer // what can be decided for several at once, nil for nothing
+	// What is the same of all items is said once, at the top: "" where it isn't the same.
+	why, unanswered string
 }
 
 // unit is what is not torn apart: a card with its buttons, unless it is too long for that.
@@ -96,6 +98,7 @@ func (l *layout) plan() {
 		}
 	}
 	l.bulk = bulkAnswers(l.items)
+	l.why, l.unanswered = common(l.items, why), common(l.items, l.unless)
 	var counts []string
 	for _, c := range l.m.Counts {
 		counts = append(counts, fmt.Sprintf("*%d*  %s", c.N, clean(c.Text)))
@@ -131,7 +134,12 @@ func (l *layout) heading(i int) {
 		}})
 		return
 	}
-	l.add(-1, "*"+shorten(clean(l.items[i].Finding.SourceName), maxHeader)+"*", clean(l.items[i].Finding.SourceName)+" · "+urgency(l.items[i].Urgency))
+	name := clean(l.items[i].Finding.SourceName)
+	long := name
+	if u := l.items[i].Urgency; u != notify.Normal {
+		long += " · " + urgency(u)
+	}
+	l.add(-1, "*"+shorten(name, maxHeader)+"*", long)
 }
 
 // card adds an item: one unit, or when no message could hold it a unit a section.
@@ -150,7 +158,7 @@ func (l *layout) card(i int) {
 	outcome, settled := l.m.Decided[fp]
 	texts := open
 	if settled {
-		texts = pieces(about, "*Decided:* "+shorten(clean(outcome), maxOutcome-20))
+		texts = pieces(about, "*Outcome:* "+shorten(clean(outcome), maxOutcome-20))
 	}
 	cards := func(from, to int) []slack.Block {
 		var out []slack.Block
@@ -256,6 +264,9 @@ func (l *layout) draw(p page, i, of int) Part {
 }
 
 func (l *layout) title() string {
+	if n := len(l.items); n > 0 && l.settled() == n {
+		return "No decision is needed here any more"
+	}
 	switch l.m.Kind {
 	case notify.Reminder:
 		return "Reminder: access waits for your decision"
@@ -265,6 +276,17 @@ func (l *layout) title() string {
 		return "What the scan found"
 	}
 	return "Access waits for your decision"
+}
+
+// settled is how many items need no answer any more.
+func (l *layout) settled() int {
+	n := 0
+	for _, it := range l.items {
+		if _, ok := l.m.Decided[it.Finding.Fingerprint]; ok {
+			n++
+		}
+	}
+	return n
 }
 
 // notification is read on lock screens, and by whoever looks over a shoulder.
@@ -279,10 +301,10 @@ func (l *layout) lead() string {
 	if l.m.Kind == notify.Summary && len(l.items) == 0 {
 		return ""
 	}
-	var overdue, soon, decided int
+	var overdue, soon int
+	decided := l.settled()
 	for _, it := range l.items {
 		if _, ok := l.m.Decided[it.Finding.Fingerprint]; ok {
-			decided++
 			continue
 		}
 		switch it.Urgency {
@@ -296,13 +318,45 @@ func (l *layout) lead() string {
 	for _, c := range []struct {
 		n    int
 		what string
-	}{{overdue, "overdue"}, {soon, "due soon"}, {decided, "decided"}} {
+	}{{overdue, "overdue"}, {soon, "due soon"}} {
 		if c.n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", c.n, c.what))
 		}
 	}
-	return strings.Join(parts, ", ")
+	switch {
+	case decided == len(l.items):
+		return strings.Join(parts, ", ")
+	case decided > 0:
+		parts = append(parts, fmt.Sprintf("%d no longer open", decided))
+	}
+	lines := []string{strings.Join(parts, ", ")}
+	for _, same := range []string{l.why, l.unanswered} {
+		if same != "" {
+			lines = append(lines, same)
+		}
+	}
+	return strings.Join(lines, "\n")
 }
+
+// common is what a text is of all items, "" where it differs or there is one item alone.
+func common(items []notify.Item, text func(notify.Item) string) string {
+	if len(items) < 2 {
+		return ""
+	}
+	first := text(items[0])
+	for _, it := range items[1:] {
+		if text(it) != first {
+			return ""
+		}
+	}
+	if length(first) > maxCommon {
+		return ""
+	}
+	return first
+}
+
+// maxCommon is for each text that is said at the top, where the room of the opening is.
+const maxCommon = 200
 
 // about is what is said of an item whatever becomes of it.
 func (l *layout) about(it notify.Item) string {
@@ -316,25 +370,42 @@ func (l *layout) about(it notify.Item) string {
 	if it.Privileged {
 		b.WriteString(" · privileged")
 	}
-	line := func(label, text string) {
+	line := func(text string) {
 		if text != "" {
-			fmt.Fprintf(&b, "\n%s%s", label, text)
+			b.WriteString("\n" + text)
 		}
 	}
-	line("", clean(f.Message))
-	line("*About:* ", subject(f))
-	line("*Why you:* ", clean(it.Why))
+	line(clean(f.Message))
+	facts := []string{subject(f)}
 	if !f.FirstSeen.IsZero() {
-		line("*Since:* ", l.day(f.FirstSeen))
+		facts = append(facts, "since "+l.day(f.FirstSeen))
 	}
 	if f.CostMonth != "" {
-		line("*Cost:* ", clean(strings.TrimSpace(f.CostMonth+" "+f.Currency))+" a month")
+		facts = append(facts, clean(strings.TrimSpace(f.CostMonth+" "+f.Currency))+" a month")
+	}
+	line(strings.Join(slices.DeleteFunc(facts, func(s string) bool { return s == "" }), " · "))
+	if l.why == "" {
+		line(why(it))
 	}
 	return b.String()
 }
 
-// otherwise says what happens by when if nobody answers.
+func why(it notify.Item) string {
+	if it.Why == "" {
+		return ""
+	}
+	return "*Why you:* " + clean(it.Why)
+}
+
+// otherwise says what happens by when if nobody answers, unless that is said at the top.
 func (l *layout) otherwise(it notify.Item) string {
+	if l.unanswered != "" {
+		return ""
+	}
+	return l.unless(it)
+}
+
+func (l *layout) unless(it notify.Item) string {
 	switch {
 	case it.Otherwise != "" && !it.Due.IsZero():
 		return fmt.Sprintf("*If nobody answers by %s:* %s", l.moment(it.Due), clean(it.Otherwise))
@@ -373,17 +444,17 @@ func group(it notify.Item) string {
 	if name == "" {
 		name = "Across systems" // a finding about a person has no source of its own
 	}
+	if it.Urgency == notify.Normal {
+		return name
+	}
 	return name + " · " + urgency(it.Urgency)
 }
 
 func urgency(u notify.Urgency) string {
-	switch u {
-	case notify.Overdue:
+	if u == notify.Overdue {
 		return "overdue"
-	case notify.Soon:
-		return "due soon"
 	}
-	return "to decide"
+	return "due soon"
 }
 
 // inBulk says whether an item may be decided together with others. A privileged one never is.
@@ -408,7 +479,12 @@ func bulkAnswers(items []notify.Item) []notify.Answer {
 	return out
 }
 
-func pieces(about, last string) []string { return split(about+"\n"+last, maxSection) }
+func pieces(about, last string) []string {
+	if last != "" {
+		about += "\n" + last
+	}
+	return split(about, maxSection)
+}
 
 func count(n int, what string) string {
 	if n == 1 {

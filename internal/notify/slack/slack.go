@@ -26,7 +26,6 @@ const eventType = "lapse_digest"
 
 // Options are what a Channel may be told beside Config. The zero value is right for Slack itself.
 type Options struct {
-	API    string           // address of the Web API, with a slash at its end; Slack's by default
 	Client *http.Client     // must not follow redirects, which would take the token elsewhere
 	Now    func() time.Time // by default time.Now
 	Zone   *time.Location   // in which a day ends that somebody picks; UTC by default
@@ -56,8 +55,9 @@ func New(c Config, s Secrets, o Options) (*Channel, error) {
 	if err := errors.Join(c.Validate(), s.Validate()); err != nil {
 		return nil, fmt.Errorf("notify.slack: %w", err)
 	}
-	if o.API == "" {
-		o.API = slack.APIURL
+	api := slack.APIURL
+	if c.API != "" {
+		api = strings.TrimSuffix(c.API, "/") + "/"
 	}
 	if o.Client == nil {
 		o.Client = &http.Client{
@@ -82,7 +82,7 @@ func New(c Config, s Secrets, o Options) (*Channel, error) {
 	}
 	return &Channel{
 		config: c, secrets: s, options: o, log: o.Log,
-		api:    slack.New(s.Token, slack.OptionAPIURL(o.API), slack.OptionHTTPClient(o.Client), slack.OptionAppLevelToken(s.AppToken)),
+		api:    slack.New(s.Token, slack.OptionAPIURL(api), slack.OptionHTTPClient(o.Client), slack.OptionAppLevelToken(s.AppToken)),
 		people: people{byEmail: map[string]known{}, byID: map[string]known{}, now: o.Now},
 		pace:   map[string]*rate.Limiter{},
 	}, nil

@@ -14,6 +14,8 @@ import (
 
 	"github.com/lapse-audit/lapse/internal/finding"
 	"github.com/lapse-audit/lapse/internal/notify"
+
+	"github.com/lapse-audit/lapse/internal/notify/slack/slacktest"
 )
 
 const annas = "DU1ANNA" // the conversation with Anna Berg
@@ -30,10 +32,10 @@ func TestSendAndFind(t *testing.T) {
 		t.Fatal(err)
 	}
 	n := len(Render(m))
-	if r.Channel != Name || r.Place != annas || len(r.IDs) != n || len(w.keys(annas)) != n {
+	if r.Channel != Name || r.Place != annas || len(r.IDs) != n || len(w.Keys(annas)) != n {
 		t.Fatalf("receipt %+v for %d parts", r, n)
 	}
-	w.page = 3
+	w.Page = 3
 	found, ok, err := c.Find(t.Context(), m)
 	if err != nil || !ok || !slices.Equal(found.IDs, r.IDs) || found.Place != r.Place {
 		t.Errorf("found %+v, %t, %v; sent %+v", found, ok, err, r)
@@ -52,7 +54,7 @@ func TestFindOnlyOurs(t *testing.T) {
 	if _, err := c.Send(t.Context(), digest(1)); err != nil {
 		t.Fatal(err)
 	}
-	w.messages[annas][0].bot = "B0OTHER"
+	w.Messages[annas][0].Bot = "B0OTHER"
 	if _, ok, err := c.Find(t.Context(), digest(1)); err != nil || ok {
 		t.Errorf("taken for ours: %t, %v", ok, err)
 	}
@@ -62,17 +64,17 @@ func TestFindOnlyOurs(t *testing.T) {
 func TestSendIsResumed(t *testing.T) {
 	m := digest(60)
 	parts := Render(m)
-	for _, x := range []trouble{{code: "internal_error"}, {status: 503}, {status: 429, after: 2}, {code: "ratelimited"}, {lost: true}} {
+	for _, x := range []slacktest.Trouble{{Code: "internal_error"}, {Status: 503}, {Status: 429, After: 2}, {Code: "ratelimited"}, {Lost: true}} {
 		for at := range parts {
 			w := newWorkspace(t)
-			x.method, x.skip = "chat.postMessage", at
-			w.strike(x)
+			x.Method, x.Skip = "chat.postMessage", at
+			w.Strike(x)
 			if _, err := w.channel(Options{}).Send(t.Context(), m); err == nil {
 				t.Fatalf("%+v: no error", x)
 			}
 			c := w.channel(Options{}) // after a restart
 			r, ok, err := c.Find(t.Context(), m)
-			if err != nil || ok != (x.lost && at == len(parts)-1) {
+			if err != nil || ok != (x.Lost && at == len(parts)-1) {
 				t.Fatalf("%+v: found %t, %v", x, ok, err)
 			}
 			if !ok {
@@ -80,12 +82,12 @@ func TestSendIsResumed(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			got := w.keys(annas)
+			got := w.Keys(annas)
 			if len(got) != len(parts) || len(r.IDs) != len(parts) {
 				t.Fatalf("%+v: sent %q", x, got)
 			}
 			for i, p := range parts {
-				if got[i] != p.Key || r.IDs[i] != w.messages[annas][i].ts {
+				if got[i] != p.Key || r.IDs[i] != w.Messages[annas][i].TS {
 					t.Errorf("%+v: part %d is %s", x, i+1, got[i])
 				}
 			}
@@ -97,7 +99,7 @@ func TestSendIsResumed(t *testing.T) {
 func TestLostReply(t *testing.T) {
 	w := newWorkspace(t)
 	c := w.channel(Options{})
-	w.strike(trouble{method: "chat.postMessage", lost: true})
+	w.Strike(slacktest.Trouble{Method: "chat.postMessage", Lost: true})
 	_, err := c.Send(t.Context(), digest(1))
 	if !errors.Is(err, notify.ErrUnsure) {
 		t.Fatalf("error %v, want that nobody knows", err)
@@ -114,38 +116,38 @@ func TestFaults(t *testing.T) {
 	team := digest(1)
 	team.To = notify.Recipient{Role: "security"}
 	for name, tt := range map[string]struct {
-		x    trouble
+		x    slacktest.Trouble
 		m    notify.Message
 		is   error  // nil: none of the sentinels
 		says string // part of the error
 		wait time.Duration
 	}{
-		"too many":          {trouble{method: post, status: 429, after: 7}, anna, nil, "again in 7s", 7 * time.Second},
-		"too many people":   {trouble{method: "users.lookupByEmail", status: 429, after: 3}, anna, nil, "again in 3s", 3 * time.Second},
-		"too many, said":    {trouble{method: post, code: "ratelimited"}, anna, nil, "too many", retryDefault},
-		"too many, no time": {trouble{method: post, status: 429}, anna, nil, "too many", retryDefault},
-		"500":               {trouble{method: post, status: 500}, anna, notify.ErrUnsure, "HTTP 500", 0},
-		"503 before":        {trouble{method: "conversations.open", status: 503}, anna, nil, "conversations.open: HTTP 503", 0},
-		"redirect":          {trouble{method: post, status: 302}, anna, nil, "HTTP 302", 0},
-		"fatal":             {trouble{method: post, code: "fatal_error"}, anna, notify.ErrUnsure, "fatal_error", 0},
-		"half an answer":    {trouble{method: post, body: `{"ok":true,"chan`}, anna, notify.ErrUnsure, "no answer", 0},
-		"empty answer":      {trouble{method: post, body: `{"ok":true}`}, anna, notify.ErrUnsure, "names no message", 0},
-		"lost before":       {trouble{method: "users.lookupByEmail", lost: true}, anna, nil, "no answer", 0},
-		"not there":         {trouble{method: post, code: "channel_not_found"}, team, notify.ErrUnreachable, "/invite", 0},
-		"not in":            {trouble{method: post, code: "not_in_channel"}, team, notify.ErrUnreachable, "not in the channel C0SECURITY", 0},
-		"archived":          {trouble{method: post, code: "is_archived"}, team, notify.ErrUnreachable, "archived", 0},
-		"no messages":       {trouble{method: post, code: "messages_tab_disabled"}, anna, notify.ErrUnreachable, "messages_tab", 0},
-		"unknown person":    {trouble{method: "users.lookupByEmail", code: "users_not_found"}, anna, notify.ErrUnreachable, "anna.berg@example.com", 0},
-		"bad token":         {trouble{method: post, code: "invalid_auth"}, anna, nil, "refuses the token", 0},
-		"revoked":           {trouble{method: "users.lookupByEmail", code: "token_revoked"}, anna, nil, "token_revoked", 0},
-		"scope":             {trouble{method: post, code: "missing_scope"}, anna, nil, "lacks the right chat:write", 0},
-		"echo":              {trouble{method: post, code: "echo_" + token}, anna, nil, "echo_<secret>", 0},
+		"too many":          {slacktest.Trouble{Method: post, Status: 429, After: 7}, anna, nil, "again in 7s", 7 * time.Second},
+		"too many people":   {slacktest.Trouble{Method: "users.lookupByEmail", Status: 429, After: 3}, anna, nil, "again in 3s", 3 * time.Second},
+		"too many, said":    {slacktest.Trouble{Method: post, Code: "ratelimited"}, anna, nil, "too many", retryDefault},
+		"too many, no time": {slacktest.Trouble{Method: post, Status: 429}, anna, nil, "too many", retryDefault},
+		"500":               {slacktest.Trouble{Method: post, Status: 500}, anna, notify.ErrUnsure, "HTTP 500", 0},
+		"503 before":        {slacktest.Trouble{Method: "conversations.open", Status: 503}, anna, nil, "conversations.open: HTTP 503", 0},
+		"redirect":          {slacktest.Trouble{Method: post, Status: 302}, anna, nil, "HTTP 302", 0},
+		"fatal":             {slacktest.Trouble{Method: post, Code: "fatal_error"}, anna, notify.ErrUnsure, "fatal_error", 0},
+		"half an answer":    {slacktest.Trouble{Method: post, Body: `{"ok":true,"chan`}, anna, notify.ErrUnsure, "no answer", 0},
+		"empty answer":      {slacktest.Trouble{Method: post, Body: `{"ok":true}`}, anna, notify.ErrUnsure, "names no message", 0},
+		"lost before":       {slacktest.Trouble{Method: "users.lookupByEmail", Lost: true}, anna, nil, "no answer", 0},
+		"not there":         {slacktest.Trouble{Method: post, Code: "channel_not_found"}, team, notify.ErrUnreachable, "/invite", 0},
+		"not in":            {slacktest.Trouble{Method: post, Code: "not_in_channel"}, team, notify.ErrUnreachable, "not in the channel C0SECURITY", 0},
+		"archived":          {slacktest.Trouble{Method: post, Code: "is_archived"}, team, notify.ErrUnreachable, "archived", 0},
+		"no messages":       {slacktest.Trouble{Method: post, Code: "messages_tab_disabled"}, anna, notify.ErrUnreachable, "messages_tab", 0},
+		"unknown person":    {slacktest.Trouble{Method: "users.lookupByEmail", Code: "users_not_found"}, anna, notify.ErrUnreachable, "anna.berg@example.com", 0},
+		"bad token":         {slacktest.Trouble{Method: post, Code: "invalid_auth"}, anna, nil, "refuses the token", 0},
+		"revoked":           {slacktest.Trouble{Method: "users.lookupByEmail", Code: "token_revoked"}, anna, nil, "token_revoked", 0},
+		"scope":             {slacktest.Trouble{Method: post, Code: "missing_scope"}, anna, nil, "lacks the right chat:write", 0},
+		"echo":              {slacktest.Trouble{Method: post, Code: "echo_" + token}, anna, nil, "echo_<secret>", 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorkspace(t)
 			var log strings.Builder
 			c := w.channel(Options{Log: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
-			w.strike(tt.x)
+			w.Strike(tt.x)
 			_, err := c.Send(t.Context(), tt.m)
 			if err == nil || !strings.Contains(err.Error(), tt.says) {
 				t.Fatalf("error %v, want one with %q", err, tt.says)
@@ -174,7 +176,7 @@ func TestNoConnection(t *testing.T) {
 	if _, err := c.Send(t.Context(), digest(1)); err != nil { // so that Anna is known
 		t.Fatal(err)
 	}
-	w.srv.Close()
+	w.Close()
 	_, err := c.Send(t.Context(), digest(1))
 	if err == nil || errors.Is(err, notify.ErrUnsure) || !strings.Contains(err.Error(), "no connection") {
 		t.Errorf("error %v, want that there is no connection: nothing was sent", err)
@@ -183,9 +185,9 @@ func TestNoConnection(t *testing.T) {
 
 func TestWhoCantBeReached(t *testing.T) {
 	w := newWorkspace(t)
-	w.user("U3GONE", "gone@example.com").Deleted = true
-	w.user("U4BOT", "bot@example.com").IsBot = true
-	w.user("U6OTHER", "other@example.com").TeamID = "T2"
+	w.User("U3GONE", "gone@example.com").Deleted = true
+	w.User("U4BOT", "bot@example.com").IsBot = true
+	w.User("U6OTHER", "other@example.com").TeamID = "T2"
 	c := w.channel(Options{})
 	for email, says := range map[string]string{"": "no e-mail", "other@example.com": "another workspace", "gone@example.com": "deactivated", "bot@example.com": "bot", "nobody@example.com": "nobody with"} {
 		m := digest(1)
@@ -205,7 +207,7 @@ func TestWhoCantBeReached(t *testing.T) {
 			t.Errorf("%s: %+v, %v", role, r, err)
 		}
 	}
-	if w.count("chat.postMessage") != 2 {
+	if w.Count("chat.postMessage") != 2 {
 		t.Error("something was sent to somebody who can't be reached")
 	}
 }
@@ -214,9 +216,9 @@ func TestWhoCantBeReached(t *testing.T) {
 // the workspace is of our organisation.
 func TestStrangersHaveNoAddress(t *testing.T) {
 	w := newWorkspace(t)
-	w.user("U6OTHER", "anna.berg@example.com").TeamID = "T2"
-	w.user("U7STRANGER", "anna.berg@example.com").IsStranger = true
-	grid := w.user("U8GRID", "grid@example.com")
+	w.User("U6OTHER", "anna.berg@example.com").TeamID = "T2"
+	w.User("U7STRANGER", "anna.berg@example.com").IsStranger = true
+	grid := w.User("U8GRID", "grid@example.com")
 	grid.TeamID, grid.Enterprise.EnterpriseID = "T3", "E1"
 	c := w.channel(Options{})
 	for id, want := range map[string]string{"U6OTHER": "", "U7STRANGER": "", "U1ANNA": "anna.berg@example.com", "U8GRID": ""} {
@@ -224,7 +226,7 @@ func TestStrangersHaveNoAddress(t *testing.T) {
 			t.Errorf("%s: %q, %v, want %q", id, got, err, want)
 		}
 	}
-	w.enterprise = "E1"
+	w.Enterprise = "E1"
 	if got, err := w.channel(Options{}).emailOf(t.Context(), "U8GRID"); err != nil || got != "grid@example.com" {
 		t.Errorf("of our organisation: %q, %v", got, err)
 	}
@@ -239,7 +241,7 @@ func TestFindInAnyOrder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	slices.Reverse(w.messages[annas])
+	slices.Reverse(w.Messages[annas])
 	found, ok, err := c.Find(t.Context(), m)
 	if err != nil || !ok || !slices.Equal(found.IDs, r.IDs) {
 		t.Errorf("found %+v, %t, %v; sent %+v", found, ok, err, r)
@@ -265,19 +267,19 @@ func TestPeopleAreCached(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if n := w.count("users.lookupByEmail"); n != 2 {
+	if n := w.Count("users.lookupByEmail"); n != 2 {
 		t.Errorf("%d look-ups, want 2", n)
 	}
-	w.mu.Lock()
-	w.user("U5NEW", "new@example.com")
-	w.mu.Unlock()
+	w.Mu.Lock()
+	w.User("U5NEW", "new@example.com")
+	w.Mu.Unlock()
 	now = now.Add(missingFor)
 	if err := send("new@example.com"); err != nil {
 		t.Errorf("there by now: %v", err)
 	}
-	w.mu.Lock()
-	w.users["U1ANNA"].Deleted = true
-	w.mu.Unlock()
+	w.Mu.Lock()
+	w.Users["U1ANNA"].Deleted = true
+	w.Mu.Unlock()
 	now = now.Add(foundFor)
 	if err := send("anna.berg@example.com"); !errors.Is(err, notify.ErrUnreachable) {
 		t.Errorf("deactivated by now: %v", err)
@@ -285,16 +287,16 @@ func TestPeopleAreCached(t *testing.T) {
 	if err := send("new@example.com"); err != nil {
 		t.Fatal(err)
 	}
-	w.mu.Lock()
-	w.closed["DU5NEW"] = "user_disabled"
-	w.mu.Unlock()
-	before := w.count("users.lookupByEmail")
+	w.Mu.Lock()
+	w.Closed["DU5NEW"] = "user_disabled"
+	w.Mu.Unlock()
+	before := w.Count("users.lookupByEmail")
 	for range 2 {
 		if err := send("new@example.com"); !errors.Is(err, notify.ErrUnreachable) {
 			t.Errorf("disabled: %v", err)
 		}
 	}
-	if w.count("users.lookupByEmail") == before {
+	if w.Count("users.lookupByEmail") == before {
 		t.Error("what is no longer so is still believed")
 	}
 }
@@ -312,14 +314,14 @@ func TestUpdate(t *testing.T) {
 	if err := c.Update(t.Context(), r, m); err != nil {
 		t.Fatal(err)
 	}
-	if n := w.count("chat.update"); n != 2 {
+	if n := w.Count("chat.update"); n != 2 {
 		t.Errorf("%d parts are rewritten, want the first, which counts, and the last", n)
 	}
-	end := w.messages[annas][len(r.IDs)-1].blocks
+	end := w.Messages[annas][len(r.IDs)-1].Blocks
 	if !strings.Contains(end, "Bo Lind: keep until 2027-01-31 ") || strings.Contains(end, `"answer/`+string(last)) || strings.Contains(end, "<b>") {
 		t.Errorf("the last part is %s", end)
 	}
-	if !strings.Contains(w.messages[annas][0].blocks, "1 decided") {
+	if !strings.Contains(w.Messages[annas][0].Blocks, "1 no longer open") {
 		t.Error("the first part doesn't say that one is decided")
 	}
 	if _, ok, err := c.Find(t.Context(), m); err != nil || !ok {
@@ -330,13 +332,13 @@ func TestUpdate(t *testing.T) {
 	if err := c.Update(t.Context(), short, m); err == nil || !strings.Contains(err.Error(), "was sent in 1 parts") {
 		t.Errorf("a receipt of another message: %v", err)
 	}
-	w.strike(trouble{method: "chat.update", status: 429, after: 4})
+	w.Strike(slacktest.Trouble{Method: "chat.update", Status: 429, After: 4})
 	if err, ok := errors.AsType[*notify.RetryError](c.Update(t.Context(), r, m)); !ok || err.After != 4*time.Second {
 		t.Errorf("too many: %v", err)
 	}
-	w.mu.Lock()
-	w.messages[annas] = nil
-	w.mu.Unlock()
+	w.Mu.Lock()
+	w.Messages[annas] = nil
+	w.Mu.Unlock()
 	if err := c.Update(t.Context(), r, m); err != nil {
 		t.Errorf("a message that is gone: %v", err)
 	}
@@ -346,12 +348,12 @@ func TestUpdate(t *testing.T) {
 func TestPace(t *testing.T) {
 	const pace = 50 * time.Millisecond
 	w := newWorkspace(t)
-	n := len(Render(digest(60)))
+	n := len(Render(digest(80)))
 	start := time.Now()
-	if _, err := w.channel(Options{Pace: pace}).Send(t.Context(), digest(60)); err != nil {
+	if _, err := w.channel(Options{Pace: pace}).Send(t.Context(), digest(80)); err != nil {
 		t.Fatal(err)
 	}
-	if d := w.posts[n-1].Sub(start); n < 4 || d < time.Duration(n-1)*pace {
+	if d := w.Posts[n-1].Sub(start); n < 4 || d < time.Duration(n-1)*pace {
 		t.Errorf("%d parts within %s", n, d)
 	}
 
@@ -361,9 +363,9 @@ func TestPace(t *testing.T) {
 	for i := range 20 {
 		m := digest(1)
 		m.To.Email = fmt.Sprintf("person%d@example.com", i)
-		w.mu.Lock()
-		w.user(fmt.Sprintf("U9N%d", i), m.To.Email)
-		w.mu.Unlock()
+		w.Mu.Lock()
+		w.User(fmt.Sprintf("U9N%d", i), m.To.Email)
+		w.Mu.Unlock()
 		if _, err := c.Send(ctx, m); err != nil {
 			t.Fatalf("person %d waits for the others: %v", i, err)
 		}
@@ -381,9 +383,9 @@ func TestNoRedirect(t *testing.T) {
 	}))
 	defer front.Close()
 	c := w.channel(Options{})
-	o := c.options
-	o.API, o.Client = front.URL+"/", nil
-	c, err := New(c.config, c.secrets, o)
+	config, o := c.config, c.options
+	config.API, o.Client = front.URL, nil
+	c, err := New(config, c.secrets, o)
 	if err != nil {
 		t.Fatal(err)
 	}

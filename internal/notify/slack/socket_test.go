@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
-	"net/http"
-	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -15,31 +13,9 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/lapse-audit/lapse/internal/notify"
-)
 
-// sockets is Slack's end of Socket Mode: each connection is handed to the test.
-func sockets(t *testing.T, w *workspace) <-chan *websocket.Conn {
-	conns := make(chan *websocket.Conn, 4)
-	var up websocket.Upgrader
-	up.CheckOrigin = func(*http.Request) bool { return true }
-	srv := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		if r.URL.Query().Get("ticket") != "secret-ticket" {
-			t.Error("no ticket")
-		}
-		c, err := up.Upgrade(rw, r, nil)
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		if err := c.WriteJSON(map[string]any{"type": "hello", "num_connections": 1, "connection_info": map[string]any{"app_id": "A1"}}); err != nil {
-			t.Error(err)
-		}
-		conns <- c
-	}))
-	t.Cleanup(srv.Close)
-	w.socket = "ws" + strings.TrimPrefix(srv.URL, "http") + "/link?ticket=secret-ticket"
-	return conns
-}
+	"github.com/lapse-audit/lapse/internal/notify/slack/slacktest"
+)
 
 type safeLog struct {
 	mu sync.Mutex
@@ -81,12 +57,12 @@ func TestSocketMode(t *testing.T) {
 	w, d, a, m := sent(t, 2)
 	var log safeLog
 	a.c.log = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	conns := sockets(t, w)
+	conns := w.Sockets()
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- a.Run(ctx) }()
 
-	click := clickOn(w, "U1ANNA", w.messages[annas][0], actionAnswer+"revoke", string(m.Items[0].Finding.Fingerprint), "1764000000.1")
+	click := w.Click("U1ANNA", w.Messages[annas][0], actionAnswer+"revoke", string(m.Items[0].Finding.Fingerprint), "1764000000.1")
 	ask := func(c *websocket.Conn, id, kind string, payload any) envelope {
 		t.Helper()
 		if err := c.WriteJSON(map[string]any{"envelope_id": id, "type": kind, "payload": payload, "accepts_response_payload": true}); err != nil {
@@ -151,7 +127,7 @@ func TestSocketMode(t *testing.T) {
 func TestSocketModeRefused(t *testing.T) {
 	w := newWorkspace(t)
 	c := w.channel(Options{})
-	w.strike(trouble{method: "apps.connections.open", code: "invalid_auth"})
+	w.Strike(slacktest.Trouble{Method: "apps.connections.open", Code: "invalid_auth"})
 	err := c.Answers((&desk{}).callbacks()).Run(t.Context())
 	if err == nil || !strings.Contains(err.Error(), "app_token (invalid_auth)") || strings.Contains(err.Error(), appToken) {
 		t.Errorf("error %v", err)

@@ -14,25 +14,17 @@ import (
 // ` and the underscores that could begin emphasis stand characters that look alike, since Slack knows no escape for them.
 // A text that runs from right to left is isolated, so that it does not reorder what stands beside it.
 func clean(s string) string {
-	s = tame(s)
-	s = escaper.Replace(s)
-	if foreign.RightToLeft(s) {
-		s = fsi + s + pdi
-	}
-	return s
+	return foreign.Isolate(escaper.Replace(tame(s)))
 }
 
 // plain is clean for a plain_text object, in which Slack reads no markup. What mentions are made of is replaced all the same.
 func plain(s string) string {
-	s = strings.NewReplacer("<", "\u2039", ">", "\u203a").Replace(foreign.Line(s))
-	if foreign.RightToLeft(s) {
-		s = fsi + s + pdi
-	}
-	return s
+	return foreign.Isolate(strings.NewReplacer("<", "\u2039", ">", "\u203a").Replace(foreign.Line(s)))
 }
 
 const (
 	fsi = "\u2068" // first strong isolate
+	lri = "\u2066" // left to right isolate
 	pdi = "\u2069" // pop directional isolate
 )
 
@@ -118,7 +110,7 @@ func shorten(s string, limit int) string {
 		return s
 	}
 	s = s[:prefix(s, limit-1-length(pdi))]
-	if strings.Contains(s, fsi) {
+	if strings.ContainsAny(s, fsi+lri) {
 		return s + "…" + pdi
 	}
 	return s + "…"
