@@ -42,6 +42,7 @@ func suite(t *testing.T, fresh func(*testing.T) Options) {
 		{"Plans", testPlans},
 		{"Journal", testJournal},
 		{"Stops", testStops},
+		{"Reviews", testReviews},
 		{"Sending", testSending},
 		{"Outbox", testOutbox},
 		{"Answers", testAnswers},
