@@ -21,6 +21,7 @@ import (
 	"github.com/lapse-audit/lapse/internal/notify"
 	"github.com/lapse-audit/lapse/internal/notify/slack"
 	"github.com/lapse-audit/lapse/internal/remediate"
+	"github.com/lapse-audit/lapse/internal/review"
 	"github.com/lapse-audit/lapse/internal/strict"
 )
 
@@ -45,6 +46,7 @@ type Config struct {
 
 	Remediation remediate.Settings `yaml:"remediation"`
 	Notify      Notify             `yaml:"notify"`
+	Review      review.Settings    `yaml:"review"`
 
 	File string `yaml:"-"` // as it was named
 	Dir  string `yaml:"-"` // absolute folder of File
@@ -341,6 +343,7 @@ func Default() Config {
 
 		Remediation: remediate.Defaults(),
 		Notify:      Notify{Settings: notify.Defaults()},
+		Review:      review.Defaults(),
 	}
 }
 
@@ -426,6 +429,11 @@ func (c *Config) validate() error {
 	if err := c.Notify.Validate(); err != nil {
 		for _, e := range apart(err) {
 			fail(1, "notify.%v", e)
+		}
+	}
+	if err := c.Review.Validate(); err != nil {
+		for _, e := range apart(err) {
+			fail(1, "review.%v", e)
 		}
 	}
 	for i := range c.Policies.Bundles {

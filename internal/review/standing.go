@@ -122,3 +122,21 @@ func (c *Campaign) Unplanned() []int64 {
 	}
 	return out
 }
+
+// SettledItem is an item that nobody needs to decide any more.
+type SettledItem struct {
+	N   int64  `json:"item"`
+	Why string `json:"why"`
+}
+
+// Changed says why a decision about the grant as it was would be one about something else by now, "" if it would not. Whose
+// account it is counts only where all people were read.
+func (i Item) Changed(now Grant, people bool) string {
+	switch {
+	case people && now.Person != i.Person:
+		return "it is another person's account by now"
+	case truth(now.Privileged) && !truth(i.Privileged):
+		return "it has become privileged since"
+	}
+	return ""
+}

@@ -1,6 +1,7 @@
 package review
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -36,15 +37,16 @@ func Defaults() Settings {
 
 // Validate reports every setting that makes no sense.
 func (s *Settings) Validate() error {
+	var errs []error
 	for _, n := range []struct {
 		name string
 		v    int
 	}{{"due_days", s.DueDays}, {"unused_days", s.UnusedDays}, {"used_days", s.UsedDays}, {"approved_days", s.ApprovedDays}, {"hard_in_message", s.HardInMail}} {
 		if n.v < 1 {
-			return fmt.Errorf("%s: %d is less than 1", n.name, n.v)
+			errs = append(errs, fmt.Errorf("%s: %d is less than 1", n.name, n.v))
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // Suggestion is what the evidence says, if it is clear. It decides nothing.
