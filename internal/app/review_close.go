@@ -76,6 +76,23 @@ func (a *App) RefreshReview(ctx context.Context, actor state.Actor, name string)
 	return out, err
 }
 
+// refreshReviews does so for all that are not closed.
+func (a *App) refreshReviews(ctx context.Context, actor state.Actor) error {
+	all, err := a.Reviews(ctx)
+	if err != nil {
+		return err
+	}
+	for _, f := range all {
+		if !f.Closed.IsZero() || f.At.After(a.Now()) {
+			continue
+		}
+		if _, err := a.RefreshReview(ctx, actor, f.ID); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func compareMoves(a, b [2]string) int { return slices.Compare(a[:], b[:]) }
 
 // DelegateReview lets somebody else decide what waits for one: of the given items, or of none all. What the other may not

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/lapse-audit/lapse/internal/notify"
 	"github.com/lapse-audit/lapse/internal/review"
@@ -46,7 +45,7 @@ func (a *App) ReviewReport(ctx context.Context, f ReviewFile, items []int64, rev
 		out.For = name(reviewer)
 	}
 	if s.Approved+s.Revoked > 0 {
-		out.Median = inWords(s.Median)
+		out.Median = review.InWords(s.Median)
 	}
 	for _, r := range s.Reviewers {
 		out.People = append(out.People, reports.Reviewer{ID: r.Reviewer, Name: name(r.Reviewer), Waiting: r.Waiting(), Approved: r.Approved, Revoked: r.Revoked, First: r.First, Last: r.Last})
@@ -95,15 +94,4 @@ func (a *App) ReviewReport(ctx context.Context, f ReviewFile, items []int64, rev
 func must(f ReviewFile, n int64) review.Standing {
 	s, _ := f.Item(n)
 	return s
-}
-
-// inWords is how long something took, to a unit that says enough.
-func inWords(d time.Duration) string {
-	switch {
-	case d >= 48*time.Hour:
-		return fmt.Sprintf("%d days", int(d.Hours()/24))
-	case d >= 2*time.Hour:
-		return fmt.Sprintf("%d hours", int(d.Hours()))
-	}
-	return fmt.Sprintf("%d minutes", int(d.Minutes()))
 }

@@ -269,13 +269,13 @@ func printClosed(g *global, f app.ReviewFile) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Review %s is closed: %d approved, %d revoked, %d settled by themselves, %d undecided.\n", f.ID, s.Approved, s.Revoked, s.Settled, s.Escalated)
 	if r := rate(s.Progress); r != "" {
-		fmt.Fprintf(&b, "Approval rate %s, median time to a decision %s.\n", r, s.Median.Round(time.Minute))
+		fmt.Fprintf(&b, "Approval rate %s, median time to a decision %s.\n", r, review.InWords(s.Median))
 	}
 	for _, sign := range s.Signs {
 		fmt.Fprintf(&b, "Worth a question: %s: %s.\n", sign.Reviewer, sign.Text)
 	}
 	if n := f.Waiting(""); len(n) > 0 {
-		fmt.Fprintf(&b, "The security team is asked about items %s.\n", ranges(n))
+		fmt.Fprintf(&b, "The security team is asked about items %s.\n", itemNumbers(n))
 	}
 	_, err := fmt.Fprint(g.sys.Stdout, b.String())
 	return err
@@ -329,8 +329,8 @@ func parseItems(args []string) ([]int64, error) {
 	return out, nil
 }
 
-// ranges writes sorted numbers so that parseItems reads them.
-func ranges(items []int64) string {
+// itemNumbers writes sorted numbers so that parseItems reads them.
+func itemNumbers(items []int64) string {
 	var parts []string
 	for i := 0; i < len(items); {
 		j := i

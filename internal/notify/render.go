@@ -47,6 +47,9 @@ func WriteText(w io.Writer, m Message) error {
 	for _, c := range m.Counts {
 		fmt.Fprintf(&b, "%6d %s\n", c.N, plain(c.Text))
 	}
+	for _, l := range m.Lines {
+		fmt.Fprintf(&b, "%s\n", plain(l))
+	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }
@@ -74,6 +77,8 @@ func headline(m Message) string {
 		return n + " for your answer; nobody else gave one in time."
 	case Summary:
 		return "What the last scan gave rise to:"
+	case Notice:
+		return m.Title
 	}
 	return n + " for your answer."
 }

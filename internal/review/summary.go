@@ -72,6 +72,17 @@ type Summary struct {
 	Signs  []Sign        `json:"signs"`
 }
 
+// InWords is how long something took, to a unit that says enough.
+func InWords(d time.Duration) string {
+	switch {
+	case d >= 48*time.Hour:
+		return fmt.Sprintf("%d days", int(d.Hours()/24))
+	case d >= 2*time.Hour:
+		return fmt.Sprintf("%d hours", int(d.Hours()))
+	}
+	return fmt.Sprintf("%d minutes", int(d.Minutes()))
+}
+
 // Sign is a pattern that makes it doubtful that somebody looked. It proves nothing.
 type Sign struct {
 	Reviewer string `json:"reviewer"`
