@@ -31,6 +31,9 @@ func WriteText(w io.Writer, m Message) error {
 			fmt.Fprintf(&b, ", costs %s %s a month", f.CostMonth, plain(f.Currency))
 		}
 		fmt.Fprintf(&b, "; you are asked as: %s\n", plain(i.Why))
+		if f.ExceptionEnded != "" {
+			fmt.Fprintf(&b, "  it was accepted: %s\n", plain(f.ExceptionEnded))
+		}
 		if !i.Due.IsZero() && i.Otherwise != "" {
 			fmt.Fprintf(&b, "  without an answer by %s %s\n", i.Due.In(zone).Format("2006-01-02"), i.Otherwise)
 		}

@@ -12,7 +12,7 @@ import (
 
 // Progress counts items by how they stand.
 type Progress struct {
-	Items     int `json:"items"`
+	Items     int `json:"grants"`
 	Open      int `json:"open"`
 	Approved  int `json:"approved"`
 	Revoked   int `json:"revoked"`

@@ -34,6 +34,7 @@ func suite(t *testing.T, fresh func(*testing.T) Options) {
 		{"ExceptionRefusals", testExceptionRefusals},
 		{"ExceptionFile", testExceptionFile},
 		{"ExceptionFileChanges", testExceptionFileChanges},
+		{"ExceptionHistories", testExceptionHistories},
 		{"Links", testLinks},
 		{"People", testPeople},
 		{"PeopleFile", testPeopleFile},

@@ -329,6 +329,7 @@ func (l *layout) about(it notify.Item) string {
 	line("", clean(f.Message))
 	line("*About:* ", subject(f))
 	line("*Why you:* ", clean(it.Why))
+	line("*Was accepted:* ", clean(f.ExceptionEnded))
 	if !f.FirstSeen.IsZero() {
 		line("*Since:* ", l.day(f.FirstSeen))
 	}
