@@ -26,7 +26,7 @@ var layers = [][]string{
 	{"internal/cli"},
 	{"internal/app"},
 	{"internal/config"},
-	{"collectors", "collectors/*", "internal/scan", "internal/notify", "internal/remediate", "reports", "internal/serve", "internal/synth", "policies"},
+	{"collectors", "collectors/*", "internal/scan", "internal/notify", "internal/review", "internal/remediate", "reports", "internal/serve", "internal/synth", "policies"},
 	{"internal/collect", "internal/store", "internal/state", "internal/policy", "internal/correlate", "internal/nesting"},
 	{"internal/chdb"},
 	{"internal/finding", "internal/strict"},

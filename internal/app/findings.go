@@ -64,7 +64,7 @@ func (a *App) Findings(ctx context.Context, q FindingQuery) (iter.Seq2[finding.F
 	if err != nil {
 		return nil, err
 	}
-	accepted, err := a.matcher(ctx)
+	accepted, ended, err := a.matchers(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -93,6 +93,9 @@ func (a *App) Findings(ctx context.Context, q FindingQuery) (iter.Seq2[finding.F
 				return
 			}
 			overlay(accepted, &f)
+			if e, was := ended.Match(matched(f)); was && f.Status == finding.Open {
+				f.ExceptionEnded = e.EndedBy(a.Config.Location)
+			}
 			if len(q.Statuses) > 0 && !slices.Contains(q.Statuses, f.Status) {
 				continue
 			}
@@ -105,15 +108,21 @@ func (a *App) Findings(ctx context.Context, q FindingQuery) (iter.Seq2[finding.F
 
 // matcher knows the exceptions as they stand now.
 func (a *App) matcher(ctx context.Context) (*state.Matcher, error) {
+	accepted, _, err := a.matchers(ctx)
+	return accepted, err
+}
+
+// matchers know the exceptions as they stand now, and those that have ended.
+func (a *App) matchers(ctx context.Context) (accepted, ended *state.Matcher, err error) {
 	decisions, err := a.State(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	all, err := decisions.Exceptions(ctx, a.Now(), state.ExceptionFilter{})
+	all, err := decisions.Exceptions(ctx, a.Now(), state.ExceptionFilter{All: true})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return state.NewMatcher(all, a.Now()), nil
+	return state.NewMatcher(all, a.Now()), state.NewEndedMatcher(all, a.Now()), nil
 }
 
 // overlay marks an open finding that an exception covers.
@@ -121,11 +130,15 @@ func overlay(accepted *state.Matcher, f *finding.Finding) {
 	if f.Status != finding.Open {
 		return
 	}
-	e, ok := accepted.Match(state.Subject{Fingerprint: string(f.Fingerprint), Policy: f.Policy, Kind: string(f.Subject.Kind),
-		Source: f.Subject.Source, ID: f.Subject.ID, Department: f.Department})
-	if ok {
+	if e, ok := accepted.Match(matched(*f)); ok {
 		f.Status, f.ExceptionID = finding.Excepted, e.ID
 	}
+}
+
+// matched is what an exception goes by.
+func matched(f finding.Finding) state.Subject {
+	return state.Subject{Fingerprint: string(f.Fingerprint), Policy: f.Policy, Kind: string(f.Subject.Kind), Source: f.Subject.Source, ID: f.Subject.ID,
+		Department: f.Department}
 }
 
 // Finding is the one of the last run whose fingerprint begins so.

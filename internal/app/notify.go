@@ -256,7 +256,10 @@ func (a *App) Preview(ctx context.Context) (notify.Draft, error) {
 	if err != nil {
 		return notify.Draft{}, err
 	}
-	return owners.Draft(n), nil
+	d := owners.Draft(n)
+	notices, err := a.notices(ctx, decisions, owners, n)
+	d.Letters = append(d.Letters, notices...)
+	return d, err
 }
 
 // channels are those that lapse.yaml sets up, in the order in which they are tried: tickets, which take the items of some roles
@@ -339,6 +342,9 @@ func (a *App) Notify(ctx context.Context, actor state.Actor) (out Notified, err 
 	if out.Plans, err = a.carryAnswers(ctx, actor, decisions); err != nil {
 		return out, err
 	}
+	if err := a.refreshReviews(ctx, actor); err != nil {
+		return out, err
+	}
 	// Whoever can't be reached has somebody next in line, who may not be reached either.
 	for range 10 {
 		more, err := a.notifyOnce(ctx, actor, decisions, channels, &out)
@@ -358,6 +364,11 @@ func (a *App) notifyOnce(ctx context.Context, actor state.Actor, decisions *stat
 		return false, ErrNotStarted
 	}
 	d := owners.Draft(n)
+	notices, err := a.notices(ctx, decisions, owners, n)
+	if err != nil {
+		return false, err
+	}
+	d.Letters = append(d.Letters, notices...)
 	out.Hold, out.Backlog = d.Hold, d.Backlog
 	switch {
 	case d.Hold != "" && n.Sending.HeldRun != n.Run:

@@ -397,6 +397,9 @@ func (a *App) recheck(ctx context.Context, p remediate.Plan, inputs []store.RunI
 			}
 		}
 		for _, w := range l.Step.Why {
+			if p.Kind == remediate.KindReview {
+				break // people decided it, and no policy
+			}
 			if !slices.Contains(q.Policies, w.Policy) {
 				q.Policies = append(q.Policies, w.Policy)
 			}
@@ -440,6 +443,9 @@ func holds(p remediate.Plan, l remediate.Looked, found scan.Rechecked, accepted 
 		if e := extended(accepted, s.Source, s.Change.Object.ID); e != "" && !p.Emergency {
 			return "their access was extended by exception " + e
 		}
+		return ""
+	}
+	if p.Kind == remediate.KindReview {
 		return ""
 	}
 	var reasons []string

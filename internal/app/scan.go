@@ -65,15 +65,19 @@ func (a *App) scanOptions(ctx context.Context, o ScanOptions) (scan.Options, err
 	if err != nil {
 		return scan.Options{}, err
 	}
-	for i := range sources {
-		sources[i].Contracts = contracts
-	}
 	if _, err := a.Inventory(ctx); err != nil { // before the work is done, not when it is reported
 		return scan.Options{}, err
 	}
 	decisions, err := a.State(ctx)
 	if err != nil {
 		return scan.Options{}, err
+	}
+	reviewed, err := a.reviewed(ctx, decisions, a.Now())
+	if err != nil {
+		return scan.Options{}, err
+	}
+	for i := range sources {
+		sources[i].Contracts, sources[i].Reviews = contracts, reviewed
 	}
 	facts, err := a.Store(ctx)
 	if err != nil {

@@ -178,11 +178,14 @@ func newExceptExport(g *global) *cobra.Command {
 
 func newExceptImport(g *global) *cobra.Command {
 	var by string
-	var remove bool
+	var prune, dry bool
 	cmd := &cobra.Command{
 		Use:   "import FILE",
 		Short: "Bring the exceptions in line with a YAML file ('-' is standard input)",
-		Args:  cobra.ExactArgs(1),
+		Long: `Bring the exceptions in line with a YAML file, all of it or with a fault nothing, and say what is added, changed and removed.
+Importing a file twice changes nothing the second time. What stands in the database alone is left alone, and named, unless
+--prune ends it. An entry that has expired is passed over, with its line.`,
+		Args: cobra.ExactArgs(1),
 		RunE: withState(g, func(cmd *cobra.Command, args []string, a *app.App, s *state.State) error {
 			in, name := g.sys.Stdin, "standard input"
 			if args[0] != "-" {
@@ -194,15 +197,23 @@ func newExceptImport(g *global) *cobra.Command {
 				in, name = io.Reader(f), args[0]
 			}
 			r, err := s.ImportExceptions(cmd.Context(), state.Actor{ID: g.actor(by)}, in,
-				state.ImportOptions{Name: name, Location: a.Config.Location, RemoveMissing: remove})
+				state.ImportOptions{Name: name, Location: a.Config.Location, RemoveMissing: prune, DryRun: dry})
 			if err != nil {
 				return fmt.Errorf("except import: %w", err)
+			}
+			if g.format != "json" {
+				if err := printExceptionDiff(g.sys.Stdout, r.Diff, a.Config.Location); err != nil {
+					return err
+				}
 			}
 			return printImport(g, r)
 		}),
 	}
 	cmd.Flags().StringVar(&by, "by", "", "who decides")
-	cmd.Flags().BoolVar(&remove, "remove-missing", false, "also revoke what stands in the database but not in the file")
+	cmd.Flags().BoolVar(&prune, "prune", false, "also revoke what stands in the database but not in the file")
+	cmd.Flags().BoolVar(&prune, "remove-missing", false, "")
+	_ = cmd.Flags().MarkDeprecated("remove-missing", "it is called --prune") // the flag is there
+	cmd.Flags().BoolVar(&dry, "dry-run", false, "say what would change, and change nothing")
 	return cmd
 }
 

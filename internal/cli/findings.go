@@ -122,6 +122,9 @@ func sayStatus(f finding.Finding) string {
 	if f.Cause != "" {
 		notes = append(notes, strings.ReplaceAll(string(f.Cause), "_", " "))
 	}
+	if f.ExceptionEnded != "" {
+		notes = append(notes, "its exception has ended")
+	}
 	if f.ExcludedBy != "" {
 		notes = append(notes, f.ExcludedBy)
 	}
@@ -157,6 +160,7 @@ type findingJSON struct {
 	Cause       finding.Cause       `json:"cause,omitempty"`
 	ExcludedBy  string              `json:"excluded_by,omitempty"`
 	Exception   string              `json:"exception,omitempty"`
+	WasAccepted string              `json:"was_accepted,omitempty"` // by an exception that has ended
 	FirstSeen   time.Time           `json:"first_seen"`
 	LastSeen    time.Time           `json:"last_seen"`
 	ClosedAt    time.Time           `json:"closed_at,omitzero"`
@@ -170,7 +174,7 @@ func newFindingJSON(f finding.Finding) findingJSON {
 		Fingerprint: f.Fingerprint, Policy: f.Policy, Title: f.Title, Severity: f.Severity, Source: f.Subject.Source, SourceName: f.SourceName,
 		SubjectKind: string(f.Subject.Kind), SubjectID: f.Subject.ID, Key: f.Key, Name: f.Name, Person: f.Person, PersonName: f.PersonName,
 		Department: f.Department, Assignee: f.Assignee, Message: f.Message, CostMonth: f.CostMonth, Currency: f.Currency, Action: f.Action,
-		Controls: f.Controls, Status: f.Status, Cause: f.Cause, ExcludedBy: f.ExcludedBy, Exception: f.ExceptionID,
+		Controls: f.Controls, Status: f.Status, Cause: f.Cause, ExcludedBy: f.ExcludedBy, Exception: f.ExceptionID, WasAccepted: f.ExceptionEnded,
 		FirstSeen: f.FirstSeen, LastSeen: f.LastSeen, ClosedAt: f.ClosedAt, Carried: f.Carried, Backlog: f.Backlog, DueAt: f.DueAt,
 	}
 	if f.Evidence != "" {
@@ -222,6 +226,7 @@ func printFinding(w io.Writer, a *app.App, f finding.Finding) error {
 		{"action", f.Action},
 		{"controls", strings.Join(f.Controls, ", ")},
 		{"exception", f.ExceptionID},
+		{"was accepted", f.ExceptionEnded},
 		{"evidence", f.Evidence},
 	}
 	if f.Backlog {

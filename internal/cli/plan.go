@@ -215,7 +215,7 @@ func newPlanList(g *global) *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&f.Ended, "all", false, "those that are done with, too")
 	cmd.Flags().StringVar(&f.Person, "person", "", "for this person")
-	cmd.Flags().StringVar(&f.Kind, "kind", "", "findings, offboard or transfer")
+	cmd.Flags().StringVar(&f.Kind, "kind", "", "findings, offboard, transfer or review")
 	cmd.Flags().BoolVar(&confidential, "confidential", false, "confidential ones, too")
 	return cmd
 }

@@ -46,7 +46,7 @@ func newReport(g *global) *cobra.Command {
 			return g.printSummary(r, dir)
 		},
 	}
-	cmd.AddCommand(newClock(g))
+	cmd.AddCommand(newClock(g), newReportExceptions(g))
 	cmd.Flags().Uint64Var(&run, "run", 0, "of this run (default: the last one)")
 	cmd.Flags().BoolVar(&controls, "controls", false, "only the controls of the frameworks, with the rules that evidence them and what these judged")
 	cmd.Flags().StringVar(&dir, "dir", "", "folder for the files (default: report.dir of lapse.yaml)")

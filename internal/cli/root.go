@@ -124,7 +124,7 @@ Start with 'lapse demo' for a made-up company, or 'lapse init' for your own expo
 	}
 	root.AddCommand(
 		newDemo(g), newInit(g), newDoctor(g), newCollect(g), newScan(g), newSource(g), newFindings(g), newPolicy(g), newReport(g),
-		newPlan(g), newApprove(g), newApply(g), newUndo(g), newActions(g), newStop(g), newOwners(g), newNotify(g), newOffboard(g), newExtend(g), newTransfer(g), newExcept(g), newLink(g), newStore(g), newLedger(g), newVersion(g), newTrial(g),
+		newPlan(g), newApprove(g), newApply(g), newUndo(g), newActions(g), newStop(g), newOwners(g), newNotify(g), newReview(g), newOffboard(g), newExtend(g), newTransfer(g), newExcept(g), newLink(g), newStore(g), newLedger(g), newVersion(g), newTrial(g),
 	)
 	for _, c := range root.Commands() {
 		strictArgs(c)

@@ -25,6 +25,7 @@ import (
 	"github.com/lapse-audit/lapse/internal/notify/teams"
 	"github.com/lapse-audit/lapse/internal/notify/tickets"
 	"github.com/lapse-audit/lapse/internal/remediate"
+	"github.com/lapse-audit/lapse/internal/review"
 	"github.com/lapse-audit/lapse/internal/strict"
 )
 
@@ -49,6 +50,7 @@ type Config struct {
 
 	Remediation remediate.Settings `yaml:"remediation"`
 	Notify      Notify             `yaml:"notify"`
+	Review      review.Settings    `yaml:"review"`
 
 	File string `yaml:"-"` // as it was named
 	Dir  string `yaml:"-"` // absolute folder of File
@@ -362,6 +364,7 @@ func Default() Config {
 
 		Remediation: remediate.Defaults(),
 		Notify:      Notify{Settings: notify.Defaults()},
+		Review:      review.Defaults(),
 	}
 }
 
@@ -450,6 +453,11 @@ func (c *Config) validate() error {
 	if err := c.Notify.Validate(); err != nil {
 		for _, e := range apart(err) {
 			fail(1, "notify.%v", e)
+		}
+	}
+	if err := c.Review.Validate(); err != nil {
+		for _, e := range apart(err) {
+			fail(1, "review.%v", e)
 		}
 	}
 	for i := range c.Policies.Bundles {

@@ -142,6 +142,8 @@ type Finding struct {
 	DueAt   time.Time // backlog only
 	// ExceptionID is the exception that covers it, "" for none.
 	ExceptionID string
+	// ExceptionEnded says of an open finding which exception covered it before, and how that ended; "" for none.
+	ExceptionEnded string
 }
 
 // Tally is the account of one policy on one source in one run. Every subject in scope is in exactly one of Evaluated

@@ -61,6 +61,7 @@ const (
 	Reminder   Kind = "reminder"
 	Escalation Kind = "escalation" // to the manager or the security team, past the deadline
 	Summary    Kind = "summary"    // to a channel, after a scan
+	Notice     Kind = "notice"     // something to know, and nothing to answer here
 )
 
 // Message is what one recipient gets at once: only their own items, grouped by source and urgency, in order.
@@ -75,6 +76,9 @@ type Message struct {
 	Counts []Count
 	// Earlier are the keys of the messages that asked the same recipient about these items before, of a Reminder.
 	Earlier []string `json:",omitempty"`
+	// Title and Lines are of a Notice. A title names nobody: it is read on lock screens.
+	Title string   `json:",omitempty"`
+	Lines []string `json:",omitempty"`
 	// Decided are items of an earlier message that were settled since: who decided what, or that it resolved by itself.
 	Decided map[finding.Fingerprint]string
 }

@@ -31,6 +31,9 @@ func WriteText(w io.Writer, m Message) error {
 			fmt.Fprintf(&b, ", costs %s %s a month", f.CostMonth, plain(f.Currency))
 		}
 		fmt.Fprintf(&b, "; you are asked as: %s\n", plain(i.Why))
+		if f.ExceptionEnded != "" {
+			fmt.Fprintf(&b, "  it was accepted: %s\n", plain(f.ExceptionEnded))
+		}
 		if !i.Due.IsZero() && i.Otherwise != "" {
 			fmt.Fprintf(&b, "  without an answer by %s %s\n", i.Due.In(zone).Format("2006-01-02"), i.Otherwise)
 		}
@@ -46,6 +49,9 @@ func WriteText(w io.Writer, m Message) error {
 	}
 	for _, c := range m.Counts {
 		fmt.Fprintf(&b, "%6d %s\n", c.N, plain(c.Text))
+	}
+	for _, l := range m.Lines {
+		fmt.Fprintf(&b, "%s\n", plain(l))
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
@@ -74,6 +80,8 @@ func headline(m Message) string {
 		return n + " for your answer; nobody else gave one in time."
 	case Summary:
 		return "What the last scan gave rise to:"
+	case Notice:
+		return m.Title
 	}
 	return n + " for your answer."
 }

@@ -22,6 +22,8 @@ type Settings struct {
 	DeadlineDays int   `yaml:"deadline_days"` // until the manager is asked
 	EscalateDays int   `yaml:"escalate_days"` // from then until the security team is
 	LaterDays    int   `yaml:"later_days"`    // the longest that an answer may be put off
+	// ExceptionDays is how long before its end an exception is announced; 0: never.
+	ExceptionDays int `yaml:"exception_days"`
 
 	Hold  Hold              `yaml:"hold"`
 	Quiet Quiet             `yaml:"quiet"`
@@ -62,7 +64,7 @@ type Webhook struct {
 // Defaults are the settings that hold where none are set.
 func Defaults() Settings {
 	return Settings{
-		RemindDays: []int{3, 7}, DeadlineDays: 10, EscalateDays: 4, LaterDays: 14,
+		RemindDays: []int{3, 7}, DeadlineDays: 10, EscalateDays: 4, LaterDays: 14, ExceptionDays: 14,
 		Hold: Hold{Factor: 3, Least: 20}, Quiet: Quiet{From: 20 * 60, To: 7 * 60, Weekend: true},
 	}
 }
@@ -92,6 +94,9 @@ func (s *Settings) Validate() error {
 		if n.v < 1 {
 			fail("%s: %d is less than 1", n.name, n.v)
 		}
+	}
+	if s.ExceptionDays < 0 {
+		fail("exception_days: %d is less than 0", s.ExceptionDays)
 	}
 	if s.Hold.Least < 0 {
 		fail("hold.least: %d is less than 0", s.Hold.Least)

@@ -18,6 +18,7 @@ const (
 	KindFindings = "findings" // made of findings
 	KindOffboard = "offboard" // everything of one person
 	KindTransfer = "transfer" // what a person's new role no longer needs
+	KindReview   = "review"   // what an access review decided to take away
 )
 
 // Plan is what would be changed, in order, and why: what a person reads and approves. It never changes; what came of its
@@ -43,8 +44,11 @@ type Plan struct {
 	Auto bool `json:"auto,omitempty"`
 	// Answer is the id of an assignee's answer that it is made from.
 	Answer string `json:"answer,omitempty"`
-	Steps  []Step `json:"steps"`
-	Left   []Left `json:"left,omitempty"`
+	// Review is the access review that it is made from, and ReviewItems are the items of it.
+	Review      string  `json:"review,omitempty"`
+	ReviewItems []int64 `json:"review_items,omitempty"`
+	Steps       []Step  `json:"steps"`
+	Left        []Left  `json:"left,omitempty"`
 }
 
 // Step is one change of a plan.

@@ -28,6 +28,7 @@ type Source struct {
 	Limits      collect.Limits
 	Collector   collect.Collector
 	Contracts   collect.Contracts // of all sources
+	Reviews     collect.Reviews   // of all sources
 }
 
 // Evidence is what is kept with a snapshot about how it was read and judged.
@@ -104,7 +105,7 @@ func collectOne(ctx context.Context, o Options, src Source) (c Collected, err er
 	}()
 
 	var failure error
-	out := src.Contracts.Into(src.UID, sink{w})
+	out := src.Contracts.Into(src.UID, src.Reviews.Into(src.UID, sink{w}))
 	c.Result, failure = collect.Run(ctx, src.Collector, out, collect.Options{Limits: src.Limits, Now: o.Time})
 	if failure == nil {
 		failure = out.Finish(&c.Result.Provenance)

@@ -115,20 +115,28 @@ func revisit(ctx context.Context, s *store.Store, run uint64) (*store.Past, erro
 
 // Subject makes the subjects of one kind of a kept run again and finds one of them; store.ErrNotFound if there is none.
 func Subject(ctx context.Context, s *store.Store, run uint64, subject finding.Subject) (access.Row, error) {
-	past, err := revisit(ctx, s, run)
-	if err != nil {
+	if err := Remake(ctx, s, run, subject.Kind); err != nil {
 		return nil, err
-	}
-	n, err := past.Slices(ctx, subject.Kind)
-	if err != nil {
-		return nil, err
-	}
-	for i := range n {
-		if err := past.BuildSubjects(ctx, subject.Kind, i); err != nil {
-			return nil, err
-		}
 	}
 	return s.Subject(ctx, run, subject)
+}
+
+// Remake makes the subjects of one kind of a kept run again, as they were. Its caller holds the lease.
+func Remake(ctx context.Context, s *store.Store, run uint64, kind access.SubjectKind) error {
+	past, err := revisit(ctx, s, run)
+	if err != nil {
+		return err
+	}
+	n, err := past.Slices(ctx, kind)
+	if err != nil {
+		return err
+	}
+	for i := range n {
+		if err := past.BuildSubjects(ctx, kind, i); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Sample makes the subjects of a kept run again and reads up to n of each kind, spread over all of them.

@@ -2,6 +2,7 @@ package state
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -17,6 +18,8 @@ type ImportOptions struct {
 	Location *time.Location
 	// RemoveMissing also ends what stands in the database but not in the file.
 	RemoveMissing bool
+	// DryRun says what would be done, and does nothing.
+	DryRun bool
 }
 
 func (o ImportOptions) location() *time.Location {
@@ -32,7 +35,15 @@ type ImportReport struct {
 	Removed                   []string // only with RemoveMissing
 	Missing                   []string // stand in the database, not in the file, and were left alone
 	Skipped                   []Skip   // entries of the file that no longer apply
+	// Diff is what is added, changed and removed, of exceptions.
+	Diff []ExceptionChange `json:",omitempty"`
 }
+
+// ExceptionChange is an exception before and after an import; nil: there is none.
+type ExceptionChange struct{ Before, After *Exception }
+
+// errDryRun undoes what a dry run did.
+var errDryRun = errors.New("dry run")
 
 // Skip is an entry of a file that was passed over.
 type Skip struct {
@@ -168,9 +179,12 @@ func (s *State) ImportExceptions(ctx context.Context, actor Actor, r io.Reader, 
 			return err
 		}
 		report = im.report
+		if o.DryRun {
+			return errDryRun
+		}
 		return nil
 	})
-	if err != nil {
+	if err != nil && !errors.Is(err, errDryRun) {
 		return ImportReport{}, err
 	}
 	return report, nil
@@ -215,7 +229,7 @@ func (im *exceptionImport) entry(p placedException) error {
 		return nil
 	}
 	if !p.Expires.IsZero() && !p.Expires.After(im.d.at) {
-		im.skip(p, "it expired on "+p.Expires.Format(time.RFC3339))
+		im.skip(p, "it expired on "+p.Expires.Format(time.RFC3339)+": give a later day, or take the entry out")
 		return nil
 	}
 	if known {
@@ -238,9 +252,11 @@ func (im *exceptionImport) entry(p placedException) error {
 	}
 	if known {
 		im.report.Changed = append(im.report.Changed, e.ID)
+		im.report.Diff = append(im.report.Diff, ExceptionChange{&have, &e})
 		return changeException(im.d, e)
 	}
 	im.report.Added = append(im.report.Added, e.ID)
+	im.report.Diff = append(im.report.Diff, ExceptionChange{nil, &e})
 	return insertException(im.d, e)
 }
 
@@ -259,9 +275,11 @@ func (im *exceptionImport) missing(all []Exception) error {
 			im.report.Missing = append(im.report.Missing, e.ID)
 			continue
 		}
+		was := e
 		if err := revokeException(im.d, &e, "no longer in "+im.o.Name); err != nil {
 			return err
 		}
+		im.report.Diff = append(im.report.Diff, ExceptionChange{&was, nil})
 		im.report.Removed = append(im.report.Removed, e.ID)
 	}
 	return nil

@@ -48,10 +48,17 @@ const (
 	KindItemChanged      = "item.changed"
 	KindAnswerGiven      = "answer.given"
 	KindAnswerCarried    = "answer.carried"
+	KindReviewStarted    = "review.started"
+	KindReviewDecided    = "reviewed.decided"
+	KindReviewPassed     = "reviewed.passed"
+	KindReviewDelegated  = "reviewed.delegated"
+	KindReviewSettled    = "reviewed.settled"
+	KindReviewPlanned    = "reviewed.planned"
+	KindReviewClosed     = "reviewed.closed"
 )
 
 var ownKinds = []string{"exception.", "link.", "people.", "shrink.", "name.", "plan.", "approval.", "refusal.", "change.", "stop.",
-	"notify.", "message.", "item.", "answer."}
+	"notify.", "message.", "item.", "answer.", "review.", "reviewed."}
 
 // Entry is one link of the ledger's chain. Payload is canonical JSON: keys
 // sorted, no insignificant space. An entry about a decision carries the whole

@@ -19,6 +19,7 @@ type Digest struct {
 	Lead   string // how many items there are, and how urgent
 	About  string // when it was so, and in which run
 	Counts []notify.Count
+	Lines  []string // of a notice
 	Groups []Group
 	Part   int // from 1
 	Of     int
@@ -58,9 +59,12 @@ func New(m notify.Message) Digest {
 	if zone == nil {
 		zone = time.UTC
 	}
-	d := Digest{Title: title(m.Kind), To: isolated(m.To.Name), About: about(m, zone), Part: 1, Of: 1}
+	d := Digest{Title: title(m), To: isolated(m.To.Name), About: about(m, zone), Part: 1, Of: 1}
 	for _, c := range m.Counts {
 		d.Counts = append(d.Counts, notify.Count{Text: isolated(c.Text), N: c.N})
+	}
+	for _, l := range m.Lines {
+		d.Lines = append(d.Lines, isolated(l))
 	}
 	seen := map[finding.Fingerprint]bool{}
 	var items []notify.Item
@@ -144,14 +148,16 @@ func message(f finding.Finding) string {
 
 var urgencies = map[notify.Urgency]string{notify.Normal: "to decide", notify.Soon: "due soon", notify.Overdue: "overdue"}
 
-func title(k notify.Kind) string {
-	switch k {
+func title(m notify.Message) string {
+	switch m.Kind {
 	case notify.Reminder:
 		return "Reminder: access waits for your decision"
 	case notify.Escalation:
 		return "Past the deadline: access waits for a decision"
 	case notify.Summary:
 		return "What the scan found"
+	case notify.Notice:
+		return isolated(m.Title)
 	}
 	return "Access waits for your decision"
 }

@@ -1,18 +1,32 @@
 package digest
 
 import (
+	"slices"
+	"unicode/utf8"
+
 	"github.com/lapse-audit/lapse/internal/finding"
 	"github.com/lapse-audit/lapse/internal/notify/foreign"
 )
 
-// Split parts a digest so that the items of each part weigh at most room, and nothing is cut: an item that is too heavy goes on
-// in the next part. weigh is what an item takes when it is drawn, and head what a heading may take. The same message has the
-// same parts.
+// Split parts a digest so that the items and lines of each part weigh at most room, and nothing is cut: an item that is too heavy
+// goes on in the next part, a line in the next line. weigh is what an item takes when it is drawn, and head what a heading may
+// take, or what a line takes beside its text. The same message has the same parts.
 func (d Digest) Split(room, head int, weigh func(Item) int) []Digest {
 	part := d
-	part.Groups = nil
+	part.Groups, part.Lines = nil, nil
 	var out []Digest
 	used := 0
+	for _, whole := range d.Lines {
+		for l := range slices.Chunk([]rune(whole), maxLine) {
+			need := utf8.UTFMax*len(l) + head
+			if used > 0 && used+need > room {
+				out, used = append(out, part), 0
+				part.Counts, part.Lines = nil, nil
+			}
+			part.Lines = append(part.Lines, string(l))
+			used += need
+		}
+	}
 	for _, g := range d.Groups {
 		opened := false
 		for _, whole := range g.Items {
@@ -23,7 +37,7 @@ func (d Digest) Split(room, head int, weigh func(Item) int) []Digest {
 				}
 				if used > 0 && used+need > room {
 					out, used, opened = append(out, part), 0, false
-					part.Counts, part.Groups = nil, nil
+					part.Counts, part.Lines, part.Groups = nil, nil, nil
 				}
 				if !opened {
 					part.Groups = append(part.Groups, Group{Name: g.Name, Urgency: g.Urgency})
@@ -41,6 +55,9 @@ func (d Digest) Split(room, head int, weigh func(Item) int) []Digest {
 	}
 	return out
 }
+
+// maxLine is for the runes of a line of a notice.
+const maxLine = 1000
 
 // pieces are the items whose messages joined are that of an item. Only the last of them can be answered.
 func (it Item) pieces(room int, weigh func(Item) int) []Item {

@@ -106,6 +106,9 @@ func (l *layout) plan() {
 	if counts != nil {
 		l.add(-1, strings.Join(counts, "\n"))
 	}
+	for _, line := range l.m.Lines {
+		l.add(-1, clean(line))
+	}
 	for i, it := range l.items {
 		if i == 0 || group(it) != group(l.items[i-1]) {
 			l.heading(i)
@@ -274,6 +277,8 @@ func (l *layout) title() string {
 		return "Past the deadline: access waits for a decision"
 	case notify.Summary:
 		return "What the scan found"
+	case notify.Notice:
+		return shorten(plain(l.m.Title), maxHeader)
 	}
 	return "Access waits for your decision"
 }
@@ -291,14 +296,14 @@ func (l *layout) settled() int {
 
 // notification is read on lock screens, and by whoever looks over a shoulder.
 func (l *layout) notification() string {
-	if l.m.Kind == notify.Summary {
+	if l.m.Kind == notify.Summary || l.m.Kind == notify.Notice {
 		return "Lapse: " + l.title()
 	}
 	return fmt.Sprintf("Lapse: %s (%s)", l.title(), count(len(l.items), "item"))
 }
 
 func (l *layout) lead() string {
-	if l.m.Kind == notify.Summary && len(l.items) == 0 {
+	if (l.m.Kind == notify.Summary || l.m.Kind == notify.Notice) && len(l.items) == 0 {
 		return ""
 	}
 	var overdue, soon int
@@ -386,6 +391,9 @@ func (l *layout) about(it notify.Item) string {
 	line(strings.Join(slices.DeleteFunc(facts, func(s string) bool { return s == "" }), " · "))
 	if l.why == "" {
 		line(why(it))
+	}
+	if f.ExceptionEnded != "" {
+		line("*Was accepted:* " + clean(f.ExceptionEnded))
 	}
 	return b.String()
 }

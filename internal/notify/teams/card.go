@@ -122,6 +122,9 @@ func draw(m notify.Message, d digest.Digest, links *link.Links) card {
 	for _, n := range d.Counts {
 		c.Body = append(c.Body, line("Small", run{Text: fmt.Sprint(n.N), Weight: "Bolder"}, run{Text: "  " + n.Text}))
 	}
+	for _, l := range d.Lines {
+		c.Body = append(c.Body, line("Small", run{Text: l}))
+	}
 	for _, g := range d.Groups {
 		c.Body = append(c.Body, line("Large", run{Text: g.Name, Weight: "Bolder"}, run{Text: " · " + g.Urgency, Subtle: true}))
 		for _, it := range g.Items {

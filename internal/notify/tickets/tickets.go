@@ -64,9 +64,9 @@ func New(c Config, r *Recipe, o Options) (*Channel, error) {
 // Name is tickets.
 func (c *Channel) Name() string { return Name }
 
-// reaches says whether a message becomes tickets. A summary doesn't: it is no work for anybody.
+// reaches says whether a message becomes tickets. A summary or a notice doesn't: there is nothing in it to settle.
 func (c *Channel) reaches(m notify.Message) error {
-	if !c.config.takes(m.To) || m.Kind == notify.Summary {
+	if !c.config.takes(m.To) || m.Kind == notify.Summary || m.Kind == notify.Notice {
 		return fmt.Errorf("tickets: what %s is told is no ticket (notify.tickets.for): %w", m.To.ID(), notify.ErrUnreachable)
 	}
 	return nil

@@ -56,6 +56,8 @@ type body struct {
 	AsOf   time.Time   `json:"as_of"`
 	Items  []item      `json:"items,omitempty"`
 	Counts []count     `json:"counts,omitempty"`
+	Title  string      `json:"title,omitempty"` // of a notice
+	Lines  []string    `json:"lines,omitempty"`
 }
 
 type to struct {
@@ -92,7 +94,7 @@ type count struct {
 }
 
 func encode(m notify.Message, update bool) ([]byte, error) {
-	b := body{Key: m.Key, Kind: m.Kind, Update: update, To: to{m.To.Person, m.To.Role, m.To.Name, m.To.Email}, Run: m.Run, AsOf: m.AsOf}
+	b := body{Key: m.Key, Kind: m.Kind, Update: update, To: to{m.To.Person, m.To.Role, m.To.Name, m.To.Email}, Run: m.Run, AsOf: m.AsOf, Title: m.Title, Lines: m.Lines}
 	for _, i := range m.Items {
 		f := i.Finding
 		b.Items = append(b.Items, item{Finding: f.Fingerprint, Policy: f.Policy, Severity: f.Severity, Source: f.Subject.Source, SourceName: f.SourceName,
