@@ -1,0 +1,2 @@
+-- The place of this number is held for reviews.
+SELECT 1;
