@@ -48,10 +48,13 @@ const (
 	KindItemChanged      = "item.changed"
 	KindAnswerGiven      = "answer.given"
 	KindAnswerCarried    = "answer.carried"
+	KindLeaverReceived   = "leaver.received"
+	KindLeaverTried      = "leaver.tried"
+	KindLeaverCarried    = "leaver.carried"
 )
 
 var ownKinds = []string{"exception.", "link.", "people.", "shrink.", "name.", "plan.", "approval.", "refusal.", "change.", "stop.",
-	"notify.", "message.", "item.", "answer."}
+	"notify.", "message.", "item.", "answer.", "leaver."}
 
 // Entry is one link of the ledger's chain. Payload is canonical JSON: keys
 // sorted, no insignificant space. An entry about a decision carries the whole
