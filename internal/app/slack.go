@@ -60,23 +60,11 @@ func (a *App) Listen(ctx context.Context, address string) error {
 		return err
 	}
 	var one sync.Mutex // an App serves one at a time
-	answers := ch.Answers(slack.Callbacks{
-		Decide: func(ctx context.Context, d notify.Decision) (string, error) {
-			one.Lock()
-			defer one.Unlock()
-			return a.Decide(ctx, state.Actor{ID: "slack"}, d)
-		},
-		Who: func(ctx context.Context, by slack.Asker, user string) (string, error) {
-			one.Lock()
-			defer one.Unlock()
-			return a.who(ctx, by, user)
-		},
-		Mine: func(ctx context.Context, by slack.Asker) (string, error) {
-			one.Lock()
-			defer one.Unlock()
-			return a.mine(ctx, by)
-		},
-	})
+	answers := ch.Answers(callbacks(func(_ context.Context, f func(*App) error) error {
+		one.Lock()
+		defer one.Unlock()
+		return f(a)
+	}))
 	defer answers.Wait()
 	if address == "" {
 		return answers.Run(ctx)
@@ -99,6 +87,32 @@ func (a *App) Listen(ctx context.Context, address string) error {
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
 	return errors.Join(server.Shutdown(closing), ctx.Err())
+}
+
+// using calls a function with an App that nobody else uses then.
+type using func(ctx context.Context, f func(*App) error) error
+
+// callbacks take what comes from Slack.
+func callbacks(use using) slack.Callbacks {
+	return slack.Callbacks{
+		Decide: func(ctx context.Context, d notify.Decision) (string, error) {
+			return replying(ctx, use, func(a *App) (string, error) { return a.Decide(ctx, state.Actor{ID: "slack"}, d) })
+		},
+		Who: func(ctx context.Context, by slack.Asker, user string) (string, error) {
+			return replying(ctx, use, func(a *App) (string, error) { return a.who(ctx, by, user) })
+		},
+		Mine: func(ctx context.Context, by slack.Asker) (string, error) {
+			return replying(ctx, use, func(a *App) (string, error) { return a.mine(ctx, by) })
+		},
+	}
+}
+
+func replying(ctx context.Context, use using, f func(*App) (string, error)) (reply string, err error) {
+	err = use(ctx, func(a *App) (err error) {
+		reply, err = f(a)
+		return err
+	})
+	return reply, err
 }
 
 // asker is the person who asks by Slack, known by an address.

@@ -198,6 +198,13 @@ func (h *HR) first(signature string) bool {
 	return true
 }
 
+// inherit takes over the signatures that were used.
+func (h *HR) inherit(old *HR) {
+	old.mu.Lock()
+	defer old.mu.Unlock()
+	h.seen = maps.Clone(old.seen)
+}
+
 func (h *HR) forget(signature string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -113,7 +113,7 @@ func (s *scheduler) look(ctx context.Context, j Job) (prospect, error) {
 	open := last.Status == state.SlotRunning || last.Status == state.SlotRetry
 	if newest, n := j.Schedule.Newest(last.At, now); n > 0 {
 		p := prospect{what: runNow, missed: n - 1,
-			slot: state.Slot{Job: j.Name, Plan: last.Plan, At: newest, Run: state.NewRunID(), Succeeded: last.Succeeded}}
+			slot: state.Slot{Job: j.Name, Plan: last.Plan, At: newest, Run: state.NewRunID(), Ended: last.Ended, Succeeded: last.Succeeded}}
 		if open {
 			p.gaveUp = &last
 		}
@@ -173,7 +173,7 @@ func (s *scheduler) carry(ctx context.Context, l *state.Lease, j Job, slot state
 		if ctx.Err() != nil { // stopped, or loaded anew, between two steps
 			return end(state.SlotRetry)
 		}
-		slot.Status, slot.Holder, slot.Ended = state.SlotRunning, s.holder, time.Time{}
+		slot.Status, slot.Holder = state.SlotRunning, s.holder
 		slot.Attempt++
 		if slot.Began.IsZero() {
 			slot.Began = s.clock.Now()
@@ -209,9 +209,9 @@ func (s *scheduler) carry(ctx context.Context, l *state.Lease, j Job, slot state
 			a.Log.Error("the run failed", "attempts", slot.Attempt, "error", err)
 			return end(state.SlotFailed)
 		}
-		a.Log.Warn("a step failed, and is tried again", "after", j.backoff(slot.Attempt), "error", err)
+		a.Log.Warn("a step failed, and is tried again", "after", j.backoff(slot.Attempt).String(), "error", err)
 		return end(state.SlotRetry)
 	}
-	log.Info("the run is done", "took", s.clock.Now().Sub(slot.Began).Round(time.Millisecond))
+	log.Info("the run is done", "took", s.clock.Now().Sub(slot.Began).Round(time.Millisecond).String())
 	return end(state.SlotDone)
 }

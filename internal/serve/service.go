@@ -40,6 +40,7 @@ type Setup struct {
 	Grace   time.Duration // that a running step has when the service stops
 	Jobs    []Job
 	Mounts  []Mount
+	HR      *HR // nil: no webhooks
 	Tasks   []Task
 	Facts   func(context.Context) (Facts, error)
 	// MetricsToken is the bearer token for /metrics. Without one they are served on a loopback address only.
@@ -133,7 +134,7 @@ func (s *Service) stop(ctx context.Context, server *http.Server, interrupt conte
 	s.mu.RLock()
 	last := s.now
 	s.mu.RUnlock()
-	s.o.Log.Info("stopping", "grace", last.setup.Grace)
+	s.o.Log.Info("stopping", "grace", last.setup.Grace.String())
 	last.end()
 	grace := time.AfterFunc(last.setup.Grace, func() {
 		s.o.Log.Warn("the grace is over: what runs is interrupted")
@@ -178,6 +179,13 @@ func (s *Service) begin(ctx context.Context, setup *Setup) {
 	}
 	s.mu.Lock()
 	old := s.now
+	if setup.HR != nil {
+		setup.HR.Count = func(webhook, outcome string) { s.metrics.hooks.WithLabelValues(webhook, outcome).Inc() }
+		if old != nil && old.setup.HR != nil {
+			setup.HR.inherit(old.setup.HR)
+		}
+		g.mux.Handle("/hr/{name}", setup.HR)
+	}
 	s.now = g
 	s.mu.Unlock()
 	if old != nil {
@@ -249,7 +257,7 @@ func (s *Service) keep(ctx context.Context, t Task) {
 		if ctx.Err() != nil {
 			return
 		}
-		s.o.Log.Error("a task ended, and is begun again", "task", t.Name, "after", taskPause, "error", err)
+		s.o.Log.Error("a task ended, and is begun again", "task", t.Name, "after", taskPause.String(), "error", err)
 		sleep(ctx, taskPause)
 	}
 }

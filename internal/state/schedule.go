@@ -31,7 +31,7 @@ type Slot struct {
 	Run       string
 	Holder    string // who runs it, or did
 	Began     time.Time
-	Ended     time.Time
+	Ended     time.Time // of the last attempt that came to its end, at this slot or one before
 	Succeeded time.Time // when the last slot that was done ended
 	Detail    string
 }
