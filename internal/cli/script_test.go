@@ -39,9 +39,6 @@ func TestMain(m *testing.M) {
 			if err != nil {
 				log.Fatal(err)
 			}
-			if filepath.IsAbs(os.Args[0]) { // a link to this binary, by whose name it knows what to be
-				program = os.Args[0]
-			}
 			os.Exit(cli.Run(ctx, cli.System{
 				Args: os.Args[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, LookupEnv: os.LookupEnv, Version: "test", Program: program,
 			}))
