@@ -285,11 +285,15 @@ func TestServeLeavers(t *testing.T) {
 	}
 	plans := func() []struct {
 		Plan struct{ ID, Person, By string }
-	} { var list []struct {
-		Plan struct{ ID, Person, By string }
-	}; if err := json.Unmarshal([]byte(lapse(t, dir, "offboard", "list", "--format", "json")), &list); err != nil {
-		t.Fatal(err)
-	}; return list }
+	} {
+		var list []struct {
+			Plan struct{ ID, Person, By string }
+		}
+		if err := json.Unmarshal([]byte(lapse(t, dir, "offboard", "list", "--format", "json")), &list); err != nil {
+			t.Fatal(err)
+		}
+		return list
+	}
 	s.await(t, "what is unknown to be said", func() bool {
 		return s.count("output", "HR says that somebody leaves who is not known") == 1 && s.count("output", "an offboarding is planned") == 1
 	})
