@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 
 	"github.com/lapse-audit/lapse/internal/config"
 	"github.com/lapse-audit/lapse/internal/finding"
@@ -32,24 +31,30 @@ func (a *App) Links(ctx context.Context) (*link.Links, error) {
 }
 
 // linkCallbacks answer what comes by links.
-func (a *App) linkCallbacks(one sync.Locker) link.Callbacks {
+func linkCallbacks(use using) link.Callbacks {
 	return link.Callbacks{
-		Look: func(ctx context.Context, d notify.Decision) (link.Standing, error) {
-			one.Lock()
-			defer one.Unlock()
-			return a.linkStanding(ctx, d)
+		Look: func(ctx context.Context, d notify.Decision) (standing link.Standing, err error) {
+			err = use(ctx, func(a *App) (err error) {
+				standing, err = a.linkStanding(ctx, d)
+				return err
+			})
+			return standing, err
 		},
-		Decide: func(ctx context.Context, d notify.Decision) (string, bool, error) {
-			one.Lock()
-			defer one.Unlock()
-			ans, err := a.Answer(ctx, state.Actor{ID: d.Channel}, d)
-			if reason, refused := refusal(err); refused {
-				return reason, false, nil
-			}
-			if err != nil {
-				return "", false, err
-			}
-			return "Recorded: " + a.Answered(ans) + ".", true, nil
+		Decide: func(ctx context.Context, d notify.Decision) (said string, taken bool, err error) {
+			err = use(ctx, func(a *App) error {
+				ans, err := a.Answer(ctx, state.Actor{ID: d.Channel}, d)
+				reason, refused := refusal(err)
+				switch {
+				case refused:
+					said = reason
+					return nil
+				case err != nil:
+					return err
+				}
+				said, taken = "Recorded: "+a.Answered(ans)+".", true
+				return nil
+			})
+			return said, taken, err
 		},
 	}
 }

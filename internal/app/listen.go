@@ -11,64 +11,89 @@ import (
 	"time"
 
 	"github.com/lapse-audit/lapse/internal/notify/link"
+	"github.com/lapse-audit/lapse/internal/serve"
 )
 
-// Mount is where answers of one kind come in by HTTP.
-type Mount struct {
-	Pattern string // of http.ServeMux
-	Handler http.Handler
+// answering is what takes the answers that lapse.yaml sets up.
+type answering struct {
+	mounts []serve.Mount                   // by HTTP: Slack's signed requests, and links
+	socket func(ctx context.Context) error // Slack's Socket Mode, until ctx ends; nil without Slack
+	wait   func()                          // until everything that was to be said has been said
 }
 
-// AnswerMounts are what lapse.yaml sets up to take answers by HTTP: Slack's signed requests, and links. one is held while this
-// App is at work, which serves one at a time. wait returns when everything that was to be said has been said, at a graceful stop.
-func (a *App) AnswerMounts(ctx context.Context, one sync.Locker) (mounts []Mount, wait func(), err error) {
+func (a *App) answering(ctx context.Context, use using) (in answering, err error) {
 	c := a.Config.Notify
-	wait = func() {}
-	if c.Slack != nil && c.Slack.SigningSecret.IsSet() {
-		answers, err := a.slackAnswers(ctx, one)
+	in.wait = func() {}
+	if c.Slack != nil {
+		ch, err := a.Slack(ctx)
 		if err != nil {
-			return nil, nil, err
+			return in, err
 		}
-		mounts, wait = append(mounts, Mount{"/slack", answers}), answers.Wait
+		answers := ch.Answers(callbacks(use))
+		in.wait = answers.Wait
+		if c.Slack.SigningSecret.IsSet() {
+			in.mounts = append(in.mounts, serve.Mount{Pattern: "/slack", Handler: answers})
+		}
+		in.socket = func(ctx context.Context) error {
+			if err := ch.Check(ctx); err != nil {
+				return err
+			}
+			return answers.Run(ctx)
+		}
 	}
 	if c.Links != nil {
 		links, err := a.Links(ctx)
 		if err != nil {
-			return nil, nil, err
+			return in, err
 		}
-		mounts = append(mounts, Mount{link.Path, links.Answers(a.linkCallbacks(one), link.Options{Zone: a.Config.Location, Log: a.Log})})
+		in.mounts = append(in.mounts, serve.Mount{Pattern: link.Path, Handler: links.Answers(linkCallbacks(use), link.Options{Zone: a.Config.Location, Log: a.Log})})
 	}
-	return mounts, wait, nil
+	return in, nil
 }
 
 // Listen takes answers until ctx ends: from Slack by Socket Mode, or with an address whatever comes there by HTTP. Where Slack
 // has no way to that address, it is heard by Socket Mode beside.
 func (a *App) Listen(ctx context.Context, address string) error {
-	var one sync.Mutex
-	c := a.Config.Notify
-	if address == "" {
-		if c.Slack == nil && c.Links != nil {
-			return fmt.Errorf("%s: answers come by notify.links: say at which address, with --http", a.Config.File)
-		}
-		return a.listenSocket(ctx, &one)
-	}
-	mounts, wait, err := a.AnswerMounts(ctx, &one)
+	var one sync.Mutex // an App serves one at a time
+	in, err := a.answering(ctx, func(_ context.Context, f func(*App) error) error {
+		one.Lock()
+		defer one.Unlock()
+		return f(a)
+	})
 	if err != nil {
 		return err
 	}
-	defer wait()
-	if len(mounts) == 0 {
+	defer in.wait()
+	if address == "" {
+		switch {
+		case in.socket != nil:
+			return in.socket(ctx)
+		case len(in.mounts) > 0:
+			return fmt.Errorf("%s: answers come by notify.links: say at which address, with --http", a.Config.File)
+		}
+		return fmt.Errorf("%s: notify.slack is missing", a.Config.File)
+	}
+	if len(in.mounts) == 0 {
 		return fmt.Errorf("%s: nothing comes in by HTTP: set up notify.links, or notify.slack with a signing_secret", a.Config.File)
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	ended := make(chan error, 2)
-	if c.Slack != nil && !c.Slack.SigningSecret.IsSet() {
-		go func() { ended <- a.listenSocket(ctx, &one) }()
+	if in.socket != nil {
+		switch ch, err := a.Slack(ctx); {
+		case err != nil:
+			return err
+		case !a.Config.Notify.Slack.SigningSecret.IsSet():
+			go func() { ended <- in.socket(ctx) }()
+		default:
+			if err := ch.Check(ctx); err != nil {
+				return err
+			}
+		}
 	}
 	mux := http.NewServeMux()
 	var patterns []string
-	for _, m := range mounts {
+	for _, m := range in.mounts {
 		mux.Handle(m.Pattern, m.Handler)
 		patterns = append(patterns, m.Pattern)
 	}
@@ -88,13 +113,4 @@ func (a *App) Listen(ctx context.Context, address string) error {
 	closing, stop := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer stop()
 	return errors.Join(server.Shutdown(closing), cause)
-}
-
-func (a *App) listenSocket(ctx context.Context, one sync.Locker) error {
-	answers, err := a.slackAnswers(ctx, one)
-	if err != nil {
-		return err
-	}
-	defer answers.Wait()
-	return answers.Run(ctx)
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/lapse-audit/lapse/internal/access"
@@ -49,32 +48,30 @@ func (a *App) Slack(ctx context.Context) (*slack.Channel, error) {
 	return ch, nil
 }
 
-// slackAnswers are the way back from Slack. one is held while this App is at work.
-func (a *App) slackAnswers(ctx context.Context, one sync.Locker) (*slack.Answers, error) {
-	ch, err := a.Slack(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if err := ch.Check(ctx); err != nil {
-		return nil, err
-	}
-	return ch.Answers(slack.Callbacks{
+// using calls a function with an App that nobody else uses then.
+type using func(ctx context.Context, f func(*App) error) error
+
+// callbacks take what comes from Slack.
+func callbacks(use using) slack.Callbacks {
+	return slack.Callbacks{
 		Decide: func(ctx context.Context, d notify.Decision) (string, error) {
-			one.Lock()
-			defer one.Unlock()
-			return a.Decide(ctx, state.Actor{ID: "slack"}, d)
+			return replying(ctx, use, func(a *App) (string, error) { return a.Decide(ctx, state.Actor{ID: "slack"}, d) })
 		},
 		Who: func(ctx context.Context, by slack.Asker, user string) (string, error) {
-			one.Lock()
-			defer one.Unlock()
-			return a.who(ctx, by, user)
+			return replying(ctx, use, func(a *App) (string, error) { return a.who(ctx, by, user) })
 		},
 		Mine: func(ctx context.Context, by slack.Asker) (string, error) {
-			one.Lock()
-			defer one.Unlock()
-			return a.mine(ctx, by)
+			return replying(ctx, use, func(a *App) (string, error) { return a.mine(ctx, by) })
 		},
-	}), nil
+	}
+}
+
+func replying(ctx context.Context, use using, f func(*App) (string, error)) (reply string, err error) {
+	err = use(ctx, func(a *App) (err error) {
+		reply, err = f(a)
+		return err
+	})
+	return reply, err
 }
 
 // asker is the person who asks by Slack, known by an address.

@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -88,6 +89,7 @@ type global struct {
 	at      string
 	verbose bool
 	quiet   bool
+	piped   bool // the configuration's text comes by standard input: the service gives what is in force to what it runs
 }
 
 func newRoot(sys *System) *cobra.Command {
@@ -112,6 +114,10 @@ Start with 'lapse demo' for a made-up company, or 'lapse init' for your own expo
 	f.StringVar(&g.at, "at", "", "the run's clock instead of now: 2026-11-23, or with a time, or RFC 3339")
 	f.BoolVarP(&g.verbose, "verbose", "v", false, "log details to stderr")
 	f.BoolVarP(&g.quiet, "quiet", "q", false, "log only warnings and errors")
+	f.BoolVar(&g.piped, pipedFlag, false, "read the text of the configuration from standard input; the service runs its jobs so")
+	if err := f.MarkHidden(pipedFlag); err != nil {
+		panic(err) // there is no such flag
+	}
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
 		formats := []string{"table", "json", "csv"}
 		if own := cmd.Annotations[formatsKey]; own != "" {
@@ -124,7 +130,7 @@ Start with 'lapse demo' for a made-up company, or 'lapse init' for your own expo
 	}
 	root.AddCommand(
 		newDemo(g), newInit(g), newDoctor(g), newCollect(g), newScan(g), newSource(g), newFindings(g), newPolicy(g), newReport(g),
-		newPlan(g), newApprove(g), newApply(g), newUndo(g), newActions(g), newStop(g), newOwners(g), newNotify(g), newReview(g), newOffboard(g), newExtend(g), newTransfer(g), newExcept(g), newLink(g), newStore(g), newLedger(g), newVersion(g), newTrial(g),
+		newPlan(g), newApprove(g), newApply(g), newUndo(g), newActions(g), newStop(g), newOwners(g), newNotify(g), newReview(g), newOffboard(g), newExtend(g), newTransfer(g), newExcept(g), newLink(g), newStore(g), newLedger(g), newVersion(g), newTrial(g), newServe(g), newCarryLeavers(g),
 	)
 	for _, c := range root.Commands() {
 		strictArgs(c)
@@ -184,11 +190,26 @@ func (g *global) configPath() string {
 
 // open reads the configuration; the parts it names are opened when they are used.
 func (g *global) open() (*app.App, error) {
-	c, err := config.Load(g.configPath())
+	c, err := g.load()
 	if err != nil {
 		return nil, err
 	}
 	return g.openConfig(c)
+}
+
+func (g *global) load() (*config.Config, error) {
+	if !g.piped {
+		return config.Load(g.configPath())
+	}
+	text, err := io.ReadAll(g.sys.Stdin)
+	if err != nil {
+		return nil, err
+	}
+	path, err := filepath.Abs(g.configPath())
+	if err != nil {
+		return nil, err
+	}
+	return config.Parse(g.configPath(), filepath.Dir(path), text)
 }
 
 func (g *global) openConfig(c *config.Config) (*app.App, error) {

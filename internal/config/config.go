@@ -26,6 +26,7 @@ import (
 	"github.com/lapse-audit/lapse/internal/notify/tickets"
 	"github.com/lapse-audit/lapse/internal/remediate"
 	"github.com/lapse-audit/lapse/internal/review"
+	"github.com/lapse-audit/lapse/internal/serve"
 	"github.com/lapse-audit/lapse/internal/strict"
 )
 
@@ -51,6 +52,7 @@ type Config struct {
 	Remediation remediate.Settings `yaml:"remediation"`
 	Notify      Notify             `yaml:"notify"`
 	Review      review.Settings    `yaml:"review"`
+	Serve       serve.Settings     `yaml:"serve"`
 
 	File string `yaml:"-"` // as it was named
 	Dir  string `yaml:"-"` // absolute folder of File
@@ -365,6 +367,7 @@ func Default() Config {
 		Remediation: remediate.Defaults(),
 		Notify:      Notify{Settings: notify.Defaults()},
 		Review:      review.Defaults(),
+		Serve:       serve.Defaults(),
 	}
 }
 
@@ -460,6 +463,9 @@ func (c *Config) validate() error {
 			fail(1, "review.%v", e)
 		}
 	}
+	for _, e := range apart(c.Serve.Validate()) {
+		fail(1, "serve.%v", e)
+	}
 	for i := range c.Policies.Bundles {
 		c.Policies.Bundles[i].validate(fail)
 	}
@@ -477,6 +483,11 @@ func (c *Config) validate() error {
 			fail(s.Line, "sources[%s]: type is missing", s.UID)
 		}
 		rosters[s.UID] = s.Roster
+	}
+	for _, w := range c.Serve.Webhooks {
+		if w.Roster != "" && !rosters[w.Roster] {
+			fail(1, "serve.webhooks.%s.roster: %q is not a source with a roster section", w.Name, w.Roster)
+		}
 	}
 	for _, uid := range slices.Sorted(maps.Keys(c.Notify.Owners)) {
 		if _, ok := seen[uid]; !ok {

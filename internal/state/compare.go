@@ -19,7 +19,7 @@ type telling struct {
 }
 
 var families = map[string]bool{"exception": true, "link": true, "people": true, "shrink": true, "plan": true, "approval": true, "change": true, "stop": true,
-	"notify": true, "message": true, "item": true, "answer": true, "review": true, "reviewed": true}
+	"notify": true, "message": true, "item": true, "answer": true, "review": true, "reviewed": true, "leaver": true}
 
 func (t records) apply(e Entry) {
 	family, _, _ := strings.Cut(e.Kind, ".")
@@ -72,6 +72,9 @@ func (s *State) compare(ctx context.Context, tx *sql.Tx, told records, v *Verifi
 		return err
 	}
 	if err := s.compareReviews(ctx, tx, v, check); err != nil {
+		return err
+	}
+	if err := compareRows(ctx, tx, selectLeavers, scanLeaver, func(l Leaver) error { return check("leaver", l.ID, l) }); err != nil {
 		return err
 	}
 	joins, err := loadJoins(ctx, tx)

@@ -55,10 +55,13 @@ const (
 	KindReviewSettled    = "reviewed.settled"
 	KindReviewPlanned    = "reviewed.planned"
 	KindReviewClosed     = "reviewed.closed"
+	KindLeaverReceived   = "leaver.received"
+	KindLeaverTried      = "leaver.tried"
+	KindLeaverCarried    = "leaver.carried"
 )
 
 var ownKinds = []string{"exception.", "link.", "people.", "shrink.", "name.", "plan.", "approval.", "refusal.", "change.", "stop.",
-	"notify.", "message.", "item.", "answer.", "review.", "reviewed."}
+	"notify.", "message.", "item.", "answer.", "review.", "reviewed.", "leaver."}
 
 // Entry is one link of the ledger's chain. Payload is canonical JSON: keys
 // sorted, no insignificant space. An entry about a decision carries the whole

@@ -48,6 +48,8 @@ func suite(t *testing.T, fresh func(*testing.T) Options) {
 		{"Outbox", testOutbox},
 		{"Answers", testAnswers},
 		{"AlteredNotices", testAlteredNotices},
+		{"Schedule", testSchedule},
+		{"Leavers", testLeavers},
 		{"Ledger", testLedger},
 		{"LedgerFaults", testLedgerFaults},
 		{"AlteredDecisions", testAlteredDecisions},
