@@ -60,11 +60,13 @@ func (a *App) Listen(ctx context.Context, address string) error {
 	if len(mounts) == 0 {
 		return fmt.Errorf("%s: nothing comes in by HTTP: set up notify.links, or notify.slack with a signing_secret", a.Config.File)
 	}
+	var beside sync.WaitGroup
+	defer beside.Wait()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	ended := make(chan error, 2)
 	if c.Slack != nil && !c.Slack.SigningSecret.IsSet() {
-		go func() { ended <- a.listenSocket(ctx, &one) }()
+		beside.Go(func() { ended <- a.listenSocket(ctx, &one) })
 	}
 	mux := http.NewServeMux()
 	var patterns []string

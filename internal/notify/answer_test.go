@@ -2,6 +2,7 @@ package notify
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -115,8 +116,8 @@ func TestAnswers(t *testing.T) {
 			t.Errorf("it was put off, and is reminded of: %+v", s)
 		}
 		b.now = noon.AddDate(0, 0, 7).Add(time.Hour)
-		if s := b.must(); s.Sent != 1 || b.post.messages[1].Kind != Reminder {
-			t.Errorf("it is not asked again: %+v", s)
+		if s := b.must(); s.Sent != 1 || b.post.messages[1].Kind != Reminder || !slices.Equal(b.post.messages[1].Earlier, []string{b.post.messages[0].Key}) {
+			t.Errorf("it is not asked again: %+v, %+v", s, b.post.messages)
 		}
 	})
 	t.Run("it is nobody's", func(t *testing.T) {
@@ -151,4 +152,23 @@ func TestAnswers(t *testing.T) {
 			t.Errorf("it still stands, and nobody is told: %+v", s)
 		}
 	})
+}
+
+// What is said of an answer tells whether more is to come of its item.
+func TestAwaits(t *testing.T) {
+	for answer, want := range map[Answer]bool{Keep: false, NotMine: false, Later: true, Revoke: true} {
+		b := asked(t)
+		b.open[0].Finding.Action = "disable"
+		if _, err := b.pipeline().Answer(t.Context(), b.decision(answer, "m1@example.com"), &b.open[0]); err != nil {
+			t.Fatalf("%s: %v", answer, err)
+		}
+		m, err := b.state.Outgoing(t.Context(), b.post.messages[0].Key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		said, err := decode(m.Body)
+		if text := said.Decided[b.open[0].Finding.Fingerprint]; err != nil || text == "" || Awaits(text) != want {
+			t.Errorf("%s: %q, %v", answer, text, err)
+		}
+	}
 }
