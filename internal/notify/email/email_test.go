@@ -242,6 +242,18 @@ func TestNoEncryption(t *testing.T) {
 	}
 }
 
+// A server on this machine may be written to in the clear, and without a password.
+func TestThisMachine(t *testing.T) {
+	s := newServer(t, serverOptions{plain: true, open: true})
+	ch, err := email.New(email.Config{Host: "127.0.0.1", Port: s.port, TLS: "none", From: "lapse@example.com"}, email.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ch.Send(t.Context(), notifytest.Message("k")); err != nil || len(s.got()) != 1 || s.logins != 0 {
+		t.Errorf("%v, %d letters, %d logins", err, len(s.got()), s.logins)
+	}
+}
+
 // Of a message in several letters, those that were taken are not sent again where another was not.
 func TestSendIsResumed(t *testing.T) {
 	s := newServer(t, serverOptions{})

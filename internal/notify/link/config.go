@@ -38,7 +38,7 @@ func (c *Config) Validate() error {
 		fail("url is missing: the address by which people reach Lapse, such as https://lapse.example.com")
 	case err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "":
 		fail("url: want an address alone, such as https://lapse.example.com")
-	case u.Scheme != "https" && !(u.Scheme == "http" && loopback(u.Hostname())):
+	case u.Scheme != "https" && (u.Scheme != "http" || !loopback(u.Hostname())):
 		fail("url: want https: whoever reads a link on its way can answer with it")
 	}
 	if len(c.Keys) == 0 {

@@ -39,7 +39,7 @@ func (c *Config) Validate() error {
 		fail("url is missing: the address of the system, such as https://acme.atlassian.net")
 	case err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "":
 		fail("url: want an address alone, such as https://acme.atlassian.net")
-	case u.Scheme != "https" && !(u.Scheme == "http" && u.Hostname() == "127.0.0.1"):
+	case u.Scheme != "https" && (u.Scheme != "http" || u.Hostname() != "127.0.0.1"):
 		fail("url: want https")
 	}
 	switch {
