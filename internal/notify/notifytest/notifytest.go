@@ -108,6 +108,9 @@ func (s Suite) foreign(t *testing.T) {
 // whole asks that nothing is cut, in as many parts as it takes.
 func (s Suite) whole(t *testing.T) {
 	for _, n := range Sizes {
+		if n > 100 && testing.Short() {
+			continue
+		}
 		key := fmt.Sprintf("large-%d", n)
 		if _, err := s.Channel.Send(t.Context(), Large(key, n)); err != nil {
 			t.Fatalf("%d items: %v", n, err)
