@@ -233,10 +233,20 @@ func TestFaults(t *testing.T) {
 
 // Where a server offers no encryption nothing is said to it, and no password sent.
 func TestNoEncryption(t *testing.T) {
-	s := newServer(t, serverOptions{plain: true})
-	_, err := s.channel(nil).Send(t.Context(), notifytest.Message("k"))
-	if err == nil || errors.Is(err, notify.ErrUnreachable) || s.logins != 0 || len(s.got()) != 0 {
-		t.Errorf("%v, %d logins, %d letters", err, s.logins, len(s.got()))
+	for _, user := range []string{user, ""} {
+		s := newServer(t, serverOptions{plain: true, open: true})
+		c := s.config()
+		if c.User = user; user == "" {
+			c.Password = collect.Secret{}
+		}
+		ch, err := email.New(c, email.Options{Password: password, CA: s.ca})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = ch.Send(t.Context(), notifytest.Message("k"))
+		if err == nil || errors.Is(err, notify.ErrUnreachable) || s.logins != 0 || len(s.got()) != 0 {
+			t.Errorf("user %q: %v, %d logins, %d letters", user, err, s.logins, len(s.got()))
+		}
 	}
 }
 
