@@ -154,6 +154,35 @@ func TestAnswers(t *testing.T) {
 	})
 }
 
+// What the security team is asked about, whoever is reached at its address answers for it, and nobody at another's. May says so
+// beforehand, and records nothing.
+func TestRoleAnswers(t *testing.T) {
+	b := newBench(t, 1)
+	b.own.Settings.Security = Security{Email: "security@example.com"}
+	b.open[0].Case.Assignee = RoleSecurity
+	b.must()
+	for _, email := range []string{"m1@example.com", "security@example.org", ""} {
+		if err := b.pipeline().May(t.Context(), b.decision(Keep, email), &b.open[0]); !errors.Is(err, ErrNotTheirs) {
+			t.Errorf("%q: %v", email, err)
+		}
+	}
+	d := b.decision(Keep, "Security@Example.com")
+	if err := b.pipeline().May(t.Context(), d, &b.open[0]); err != nil {
+		t.Fatal(err)
+	}
+	if all, err := b.state.Answers(t.Context(), state.AnswerFilter{}); err != nil || len(all) != 0 {
+		t.Fatalf("recorded: %+v, %v", all, err)
+	}
+	if ans, err := b.pipeline().Answer(t.Context(), d, &b.open[0]); err != nil || ans.By != RoleSecurity || ans.Exception == "" {
+		t.Errorf("%+v, %v", ans, err)
+	}
+	for open, want := range map[*Open]string{nil: "it is kept", &b.open[0]: "it is kept"} {
+		if err := b.pipeline().May(t.Context(), b.decision(Later, "security@example.com"), open); !errors.Is(err, ErrGone) || !strings.Contains(err.Error(), want) {
+			t.Errorf("answered already: %v", err)
+		}
+	}
+}
+
 // What is said of an answer tells whether more is to come of its item.
 func TestAwaits(t *testing.T) {
 	for answer, want := range map[Answer]bool{Keep: false, NotMine: false, Later: true, Revoke: true} {
