@@ -24,7 +24,7 @@ import (
 
 var noon = time.Date(2026, 11, 3, 12, 0, 0, 0, time.UTC)
 
-func testLinks(t *testing.T) *link.Links {
+func testLinks(t testing.TB) *link.Links {
 	t.Helper()
 	l, err := link.New(link.Config{URL: "https://lapse.example.com", Keys: map[string]collect.Secret{"k1": secret(t, "env:LINKS")}},
 		map[string]string{"k1": strings.Repeat("0123456789abcdef", 2)}, func() time.Time { return noon })
@@ -320,6 +320,34 @@ func TestConfig(t *testing.T) {
 		c.meddle(&bad)
 		if err := bad.Validate(); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%v, want %q", err, c.want)
+		}
+	}
+}
+
+// An address of IPv6 has colons of its own.
+func TestIPv6(t *testing.T) {
+	l, err := net.Listen("tcp", "[::1]:0")
+	if err != nil {
+		t.Skip("no IPv6 on this machine")
+	}
+	port := l.Addr().(*net.TCPAddr).Port
+	l.Close()
+	ch, err := email.New(email.Config{Host: "::1", Port: port, TLS: "none", From: "lapse@example.com"}, email.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ch.Send(t.Context(), notifytest.Message("k")); err == nil || !strings.Contains(err.Error(), "connection refused") {
+		t.Errorf("%v, want that nobody is there", err)
+	}
+}
+
+// A digest of ten items, as 10,000 people get one.
+func BenchmarkRender(b *testing.B) {
+	m := notifytest.Large("k", 10)
+	links := testLinks(b)
+	for b.Loop() {
+		if _, err := email.Render(m, links); err != nil {
+			b.Fatal(err)
 		}
 	}
 }

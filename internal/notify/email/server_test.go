@@ -122,7 +122,7 @@ func (s *server) distinct() []letter {
 	return out
 }
 
-func secret(t *testing.T, ref string) collect.Secret {
+func secret(t testing.TB, ref string) collect.Secret {
 	t.Helper()
 	var s collect.Secret
 	if err := yaml.Unmarshal([]byte(ref), &s); err != nil {

@@ -16,7 +16,9 @@ import (
 
 // Config is the section notify.links of lapse.yaml.
 type Config struct {
-	URL string `yaml:"url"` // where Lapse is reached, such as https://lapse.example.com
+	// URL is where Lapse is reached, such as https://lapse.example.com. A proxy there does well to leave what is below /answer/ out
+	// of its log: whoever reads a link that was not used can answer with it.
+	URL string `yaml:"url"`
 	// Keys are what links are signed with, by an id that stands in them: an old one stays until its links have ended.
 	Keys map[string]collect.Secret `yaml:"keys"`
 	Key  string                    `yaml:"key"`  // id of the one that new links are signed with; may be left out where there is one

@@ -23,7 +23,7 @@ type Config struct {
 	Token    collect.Secret    `yaml:"token"`    // or this, as a bearer
 	Params   map[string]string `yaml:"params"`   // that the recipe asks for
 	// For are the roles whose items become tickets: security, which is the default, and app_owner:UID. People are never: a
-	// ticket is read by more than one.
+	// ticket is read by more than one. Nor is a summary, which needs another channel.
 	For []string `yaml:"for"`
 }
 
