@@ -76,6 +76,8 @@ func (a *App) Listen(ctx context.Context, address string) error {
 	if len(in.mounts) == 0 {
 		return fmt.Errorf("%s: nothing comes in by HTTP: set up notify.links, or notify.slack with a signing_secret", a.Config.File)
 	}
+	var beside sync.WaitGroup
+	defer beside.Wait()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	ended := make(chan error, 2)
@@ -84,7 +86,7 @@ func (a *App) Listen(ctx context.Context, address string) error {
 		case err != nil:
 			return err
 		case !a.Config.Notify.Slack.SigningSecret.IsSet():
-			go func() { ended <- in.socket(ctx) }()
+			beside.Go(func() { ended <- in.socket(ctx) })
 		default:
 			if err := ch.Check(ctx); err != nil {
 				return err

@@ -2,6 +2,7 @@ package notify
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -115,8 +116,8 @@ func TestAnswers(t *testing.T) {
 			t.Errorf("it was put off, and is reminded of: %+v", s)
 		}
 		b.now = noon.AddDate(0, 0, 7).Add(time.Hour)
-		if s := b.must(); s.Sent != 1 || b.post.messages[1].Kind != Reminder {
-			t.Errorf("it is not asked again: %+v", s)
+		if s := b.must(); s.Sent != 1 || b.post.messages[1].Kind != Reminder || !slices.Equal(b.post.messages[1].Earlier, []string{b.post.messages[0].Key}) {
+			t.Errorf("it is not asked again: %+v, %+v", s, b.post.messages)
 		}
 	})
 	t.Run("it is nobody's", func(t *testing.T) {
@@ -151,4 +152,52 @@ func TestAnswers(t *testing.T) {
 			t.Errorf("it still stands, and nobody is told: %+v", s)
 		}
 	})
+}
+
+// What the security team is asked about, whoever is reached at its address answers for it, and nobody at another's. May says so
+// beforehand, and records nothing.
+func TestRoleAnswers(t *testing.T) {
+	b := newBench(t, 1)
+	b.own.Settings.Security = Security{Email: "security@example.com"}
+	b.open[0].Case.Assignee = RoleSecurity
+	b.must()
+	for _, email := range []string{"m1@example.com", "security@example.org", ""} {
+		if err := b.pipeline().May(t.Context(), b.decision(Keep, email), &b.open[0]); !errors.Is(err, ErrNotTheirs) {
+			t.Errorf("%q: %v", email, err)
+		}
+	}
+	d := b.decision(Keep, "Security@Example.com")
+	if err := b.pipeline().May(t.Context(), d, &b.open[0]); err != nil {
+		t.Fatal(err)
+	}
+	if all, err := b.state.Answers(t.Context(), state.AnswerFilter{}); err != nil || len(all) != 0 {
+		t.Fatalf("recorded: %+v, %v", all, err)
+	}
+	if ans, err := b.pipeline().Answer(t.Context(), d, &b.open[0]); err != nil || ans.By != RoleSecurity || ans.Exception == "" {
+		t.Errorf("%+v, %v", ans, err)
+	}
+	for open, want := range map[*Open]string{nil: "it is kept", &b.open[0]: "it is kept"} {
+		if err := b.pipeline().May(t.Context(), b.decision(Later, "security@example.com"), open); !errors.Is(err, ErrGone) || !strings.Contains(err.Error(), want) {
+			t.Errorf("answered already: %v", err)
+		}
+	}
+}
+
+// What is said of an answer tells whether more is to come of its item.
+func TestAwaits(t *testing.T) {
+	for answer, want := range map[Answer]bool{Keep: false, NotMine: false, Later: true, Revoke: true} {
+		b := asked(t)
+		b.open[0].Finding.Action = "disable"
+		if _, err := b.pipeline().Answer(t.Context(), b.decision(answer, "m1@example.com"), &b.open[0]); err != nil {
+			t.Fatalf("%s: %v", answer, err)
+		}
+		m, err := b.state.Outgoing(t.Context(), b.post.messages[0].Key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		said, err := decode(m.Body)
+		if text := said.Decided[b.open[0].Finding.Fingerprint]; err != nil || text == "" || Awaits(text) != want {
+			t.Errorf("%s: %q, %v", answer, text, err)
+		}
+	}
 }

@@ -185,7 +185,11 @@ func (c *Channel) client() (*gomail.Client, error) {
 	if c.config.User != "" {
 		o = append(o, gomail.WithSMTPAuth(gomail.SMTPAuthAutoDiscover), gomail.WithUsername(c.config.User), gomail.WithPassword(c.password))
 	}
-	return gomail.NewClient(c.config.Host, o...)
+	host := c.config.Host
+	if strings.Contains(host, ":") { // the library puts the port behind it as it is
+		host = "[" + host + "]"
+	}
+	return gomail.NewClient(host, o...)
 }
 
 // letter is one e-mail of the several that a message may need.

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/mail"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -23,7 +24,7 @@ import (
 
 var noon = time.Date(2026, 11, 3, 12, 0, 0, 0, time.UTC)
 
-func testLinks(t *testing.T) *link.Links {
+func testLinks(t testing.TB) *link.Links {
 	t.Helper()
 	l, err := link.New(link.Config{URL: "https://lapse.example.com", Keys: map[string]collect.Secret{"k1": secret(t, "env:LINKS")}},
 		map[string]string{"k1": strings.Repeat("0123456789abcdef", 2)}, func() time.Time { return noon })
@@ -37,26 +38,23 @@ var keyOf = regexp.MustCompile(`^<lapse\.(.*)\.\d+@example\.com>$`)
 
 func TestContract(t *testing.T) {
 	s := newServer(t, serverOptions{})
-	for name, part := range map[string]func(letter) string{"text": func(l letter) string { return l.text }, "HTML": func(l letter) string { return l.html }} {
-		t.Run(name, func(t *testing.T) {
-			s.mu.Lock()
-			s.letters = nil
-			s.mu.Unlock()
-			notifytest.Run(t, notifytest.Suite{Channel: s.channel(testLinks(t)), Blind: true, Addressed: true, Received: func(t *testing.T) (out []notifytest.Delivery) {
-				for _, l := range s.distinct() {
-					key := keyOf.FindStringSubmatch(l.header.Get("Message-ID"))
-					if key == nil {
-						t.Fatalf("Message-ID: %q", l.header.Get("Message-ID"))
-					}
-					out = append(out, notifytest.Delivery{Key: key[1], Text: part(l)})
-				}
-				return out
-			}})
-		})
-	}
+	notifytest.Run(t, notifytest.Suite{Channel: s.channel(testLinks(t)), Blind: true, Addressed: true, Received: func(t *testing.T) (out []notifytest.Delivery) {
+		for _, l := range s.distinct() {
+			key := keyOf.FindStringSubmatch(l.header.Get("Message-ID"))
+			if key == nil {
+				t.Fatalf("Message-ID: %q", l.header.Get("Message-ID"))
+			}
+			out = append(out, notifytest.Delivery{Key: key[1], Text: l.html})
+		}
+		return out
+	}})
+	person := regexp.MustCompile(`person\d+x`)
 	for _, l := range s.got() {
 		if len(l.html) > 102_000 {
 			t.Errorf("%s: %d bytes of HTML: Gmail clips it", l.header.Get("Subject"), len(l.html))
+		}
+		if !slices.Equal(person.FindAllString(l.text, -1), person.FindAllString(l.html, -1)) || !strings.Contains(l.text, "left 7 days ago") || strings.ContainsAny(l.text, "\x1b\u202e") {
+			t.Errorf("%s: the text says something else than the HTML", l.header.Get("Subject"))
 		}
 	}
 }
@@ -235,10 +233,32 @@ func TestFaults(t *testing.T) {
 
 // Where a server offers no encryption nothing is said to it, and no password sent.
 func TestNoEncryption(t *testing.T) {
-	s := newServer(t, serverOptions{plain: true})
-	_, err := s.channel(nil).Send(t.Context(), notifytest.Message("k"))
-	if err == nil || errors.Is(err, notify.ErrUnreachable) || s.logins != 0 || len(s.got()) != 0 {
-		t.Errorf("%v, %d logins, %d letters", err, s.logins, len(s.got()))
+	for _, user := range []string{user, ""} {
+		s := newServer(t, serverOptions{plain: true, open: true})
+		c := s.config()
+		if c.User = user; user == "" {
+			c.Password = collect.Secret{}
+		}
+		ch, err := email.New(c, email.Options{Password: password, CA: s.ca})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = ch.Send(t.Context(), notifytest.Message("k"))
+		if err == nil || errors.Is(err, notify.ErrUnreachable) || s.logins != 0 || len(s.got()) != 0 {
+			t.Errorf("user %q: %v, %d logins, %d letters", user, err, s.logins, len(s.got()))
+		}
+	}
+}
+
+// A server on this machine may be written to in the clear, and without a password.
+func TestThisMachine(t *testing.T) {
+	s := newServer(t, serverOptions{plain: true, open: true})
+	ch, err := email.New(email.Config{Host: "127.0.0.1", Port: s.port, TLS: "none", From: "lapse@example.com"}, email.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ch.Send(t.Context(), notifytest.Message("k")); err != nil || len(s.got()) != 1 || s.logins != 0 {
+		t.Errorf("%v, %d letters, %d logins", err, len(s.got()), s.logins)
 	}
 }
 
@@ -300,6 +320,34 @@ func TestConfig(t *testing.T) {
 		c.meddle(&bad)
 		if err := bad.Validate(); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%v, want %q", err, c.want)
+		}
+	}
+}
+
+// An address of IPv6 has colons of its own.
+func TestIPv6(t *testing.T) {
+	l, err := net.Listen("tcp", "[::1]:0")
+	if err != nil {
+		t.Skip("no IPv6 on this machine")
+	}
+	port := l.Addr().(*net.TCPAddr).Port
+	l.Close()
+	ch, err := email.New(email.Config{Host: "::1", Port: port, TLS: "none", From: "lapse@example.com"}, email.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ch.Send(t.Context(), notifytest.Message("k")); err == nil || !strings.Contains(err.Error(), "connection refused") {
+		t.Errorf("%v, want that nobody is there", err)
+	}
+}
+
+// A digest of ten items, as 10,000 people get one.
+func BenchmarkRender(b *testing.B) {
+	m := notifytest.Large("k", 10)
+	links := testLinks(b)
+	for b.Loop() {
+		if _, err := email.Render(m, links); err != nil {
+			b.Fatal(err)
 		}
 	}
 }

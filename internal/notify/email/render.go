@@ -53,6 +53,7 @@ type button struct {
 type shown struct {
 	digest.Item
 	Buttons []button
+	HTML    htmltemplate.HTML // of the template "item", which has escaped all of it
 }
 
 type group struct {
@@ -77,10 +78,20 @@ func Render(m notify.Message, links *link.Links) ([]Rendered, error) {
 		}
 		return b.String()
 	}
-	show := func(it digest.Item) shown { return shown{it, buttons(m, it, links)} }
 	item := htmlLetter.Lookup("item")
+	drawn := map[string]shown{} // each is weighed before it is placed
+	show := func(it digest.Item) shown {
+		key := string(it.Finding) + it.Message
+		s, ok := drawn[key]
+		if !ok {
+			s = shown{Item: it, Buttons: buttons(m, it, links)}
+			s.HTML = htmltemplate.HTML(draw(item, s))
+			drawn[key] = s
+		}
+		return s
+	}
 	var out []Rendered
-	for _, part := range digest.New(m).Split(maxHTML, headHTML, func(it digest.Item) int { return len(draw(item, show(it))) }) {
+	for _, part := range digest.New(m).Split(maxHTML, headHTML, func(it digest.Item) int { return len(show(it).HTML) }) {
 		v := view{Digest: part, Reply: links == nil && len(m.Items) > 0, Heading: part.Title}
 		if part.Of > 1 {
 			v.Heading += fmt.Sprintf(" (part %d of %d)", part.Part, part.Of)

@@ -16,7 +16,9 @@ import (
 
 // Config is the section notify.links of lapse.yaml.
 type Config struct {
-	URL string `yaml:"url"` // where Lapse is reached, such as https://lapse.example.com
+	// URL is where Lapse is reached, such as https://lapse.example.com. A proxy there does well to leave what is below /answer/ out
+	// of its log: whoever reads a link that was not used can answer with it.
+	URL string `yaml:"url"`
 	// Keys are what links are signed with, by an id that stands in them: an old one stays until its links have ended.
 	Keys map[string]collect.Secret `yaml:"keys"`
 	Key  string                    `yaml:"key"`  // id of the one that new links are signed with; may be left out where there is one
@@ -38,7 +40,7 @@ func (c *Config) Validate() error {
 		fail("url is missing: the address by which people reach Lapse, such as https://lapse.example.com")
 	case err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "":
 		fail("url: want an address alone, such as https://lapse.example.com")
-	case u.Scheme != "https" && !(u.Scheme == "http" && loopback(u.Hostname())):
+	case u.Scheme != "https" && (u.Scheme != "http" || !loopback(u.Hostname())):
 		fail("url: want https: whoever reads a link on its way can answer with it")
 	}
 	if len(c.Keys) == 0 {

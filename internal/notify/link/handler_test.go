@@ -27,6 +27,7 @@ type desk struct {
 	gone    string
 	refuse  string
 	broken  error
+	item    *digest.Item // instead of the usual one
 }
 
 func (x *desk) callbacks() Callbacks {
@@ -36,6 +37,9 @@ func (x *desk) callbacks() Callbacks {
 			defer x.mu.Unlock()
 			x.looks++
 			s := Standing{Item: digest.Item{Title: "Leaver keeps access", Severity: "high", Message: "<b>Bobby</b> left", Subject: "bobby", Since: "2 Nov 2026"}, Source: "CRM", Gone: x.gone}
+			if x.item != nil {
+				s.Item = *x.item
+			}
 			if given, ok := x.given[d.ID]; ok {
 				s.Used = "kept until " + given.Until.Format(time.DateOnly)
 			}

@@ -68,7 +68,7 @@ func New(u URLs, o Options) (*Channel, error) {
 		}
 		// What is wrong with it is not repeated.
 		p, err := url.Parse(at)
-		if err != nil || p.Host == "" || p.Scheme != "https" && !(p.Scheme == "http" && p.Hostname() == "127.0.0.1") {
+		if err != nil || p.Host == "" || p.Scheme != "https" && (p.Scheme != "http" || p.Hostname() != "127.0.0.1") {
 			return nil, fmt.Errorf("notify.teams.%s: it is no https address: copy that of the workflow", name)
 		}
 	}

@@ -23,7 +23,7 @@ type Config struct {
 	Token    collect.Secret    `yaml:"token"`    // or this, as a bearer
 	Params   map[string]string `yaml:"params"`   // that the recipe asks for
 	// For are the roles whose items become tickets: security, which is the default, and app_owner:UID. People are never: a
-	// ticket is read by more than one.
+	// ticket is read by more than one. Nor is a summary, which needs another channel.
 	For []string `yaml:"for"`
 }
 
@@ -39,7 +39,7 @@ func (c *Config) Validate() error {
 		fail("url is missing: the address of the system, such as https://acme.atlassian.net")
 	case err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "":
 		fail("url: want an address alone, such as https://acme.atlassian.net")
-	case u.Scheme != "https" && !(u.Scheme == "http" && u.Hostname() == "127.0.0.1"):
+	case u.Scheme != "https" && (u.Scheme != "http" || u.Hostname() != "127.0.0.1"):
 		fail("url: want https")
 	}
 	switch {
