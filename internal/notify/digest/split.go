@@ -10,7 +10,7 @@ import (
 
 // Split parts a digest so that the items and lines of each part weigh at most room, and nothing is cut: an item that is too heavy
 // goes on in the next part, a line in the next line. weigh is what an item takes when it is drawn, and head what a heading may
-// take, or what a line takes beside its text. The same message has the same parts.
+// take. The same message has the same parts.
 func (d Digest) Split(room, head int, weigh func(Item) int) []Digest {
 	part := d
 	part.Groups, part.Lines = nil, nil
@@ -18,7 +18,7 @@ func (d Digest) Split(room, head int, weigh func(Item) int) []Digest {
 	used := 0
 	for _, whole := range d.Lines {
 		for l := range slices.Chunk([]rune(whole), maxLine) {
-			need := utf8.UTFMax*len(l) + head
+			need := utf8.UTFMax*len(l) + headLine
 			if used > 0 && used+need > room {
 				out, used = append(out, part), 0
 				part.Counts, part.Lines = nil, nil
@@ -56,8 +56,11 @@ func (d Digest) Split(room, head int, weigh func(Item) int) []Digest {
 	return out
 }
 
-// maxLine is for the runes of a line of a notice.
-const maxLine = 1000
+// A line of a notice has as many runes at most, and takes as much beside its text.
+const (
+	maxLine  = 1000
+	headLine = 150
+)
 
 // pieces are the items whose messages joined are that of an item. Only the last of them can be answered.
 func (it Item) pieces(room int, weigh func(Item) int) []Item {

@@ -73,6 +73,7 @@ func Run(t *testing.T, s Suite) {
 	t.Run("once", s.once)
 	t.Run("foreign text", s.foreign)
 	t.Run("whole", s.whole)
+	t.Run("notice", s.notice)
 	t.Run("nobody", s.nobody)
 }
 
@@ -120,6 +121,29 @@ func (s Suite) whole(t *testing.T) {
 			if !strings.Contains(text, mark(i)) {
 				t.Fatalf("of %d items number %d did not arrive", n, i)
 			}
+		}
+	}
+}
+
+// notice asks that what is to be known arrives by all its lines, or is said not to.
+func (s Suite) notice(t *testing.T) {
+	m := Message("notice")
+	m.Kind, m.Items, m.Title = notify.Notice, nil, "Something is to be known"
+	for i := range 200 {
+		m.Lines = append(m.Lines, mark(i)+" <b>*Bobby* & \u202esivat\x1b[31m left 7 days ago")
+	}
+	if _, err := s.Channel.Send(t.Context(), m); errors.Is(err, notify.ErrUnreachable) {
+		return
+	} else if err != nil {
+		t.Fatal(err)
+	}
+	text := s.read(t, m.Key)
+	if !strings.Contains(text, m.Title) || !s.Raw && strings.ContainsAny(text, "\x1b\u202e") {
+		t.Errorf("it has no title, or moves the cursor: %.300q", text)
+	}
+	for i := range m.Lines {
+		if !strings.Contains(text, mark(i)) {
+			t.Fatalf("line %d did not arrive", i)
 		}
 	}
 }
