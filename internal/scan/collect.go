@@ -110,7 +110,7 @@ func collectOne(ctx context.Context, o Options, src Source) (c Collected, err er
 	var failure error
 	var last int64
 	if len(history) > 0 {
-		last = history[0].Measure.Total()
+		last = history[0].Total()
 	}
 	o.Progress.Reading(src.UID, 0, last)
 	out := src.Contracts.Into(src.UID, &sink{w: w, told: func(n int64) { o.Progress.Reading(src.UID, n, last) }})
