@@ -22,8 +22,9 @@ type tenant struct {
 	groups  map[string][]string // members
 	log     []string            // groups
 	expired int                 // tokens below it are not known any more
-	broken  string              // a group whose members can't be read
-	asked   []string            // the groups whose members were asked for
+	broken  string              // a group whose members can't be read, for status
+	status  int
+	asked   []string // the groups whose members were asked for
 }
 
 const graph = "graph.microsoft.com/v1.0"
@@ -53,7 +54,7 @@ func newTenant(t testing.TB) *tenant {
 		id, skip := r.PathValue("id"), 0
 		fmt.Sscan(r.URL.Query().Get("$skiptoken"), &skip)
 		if n.asked = append(n.asked, id); id == n.broken {
-			return 400, doc{"error": doc{"code": "BadRequest", "message": "no"}}
+			return n.status, doc{"error": doc{"code": "BadRequest", "message": "no"}}
 		}
 		members := n.groups[id][skip:]
 		out := doc{"value": []doc{}}
@@ -68,14 +69,10 @@ func newTenant(t testing.TB) *tenant {
 	n.on("GET "+graph+"/groups/delta", func(r *http.Request, _ doc) (int, any) { // two a page
 		q := r.URL.Query()
 		at := 0
-		switch token := q.Get("$deltatoken") + q.Get("$skiptoken"); {
-		case token == "latest":
+		if token := q.Get("$deltatoken") + q.Get("$skiptoken"); token == "latest" {
 			at = len(n.log)
-		default:
-			fmt.Sscan(token, &at)
-			if at < n.expired {
-				return 410, doc{"error": doc{"code": "resyncRequired", "message": "Resync required."}}
-			}
+		} else if fmt.Sscan(token, &at); at < n.expired {
+			return 410, doc{"error": doc{"code": "resyncRequired", "message": "Resync required."}}
 		}
 		rest := n.log[at:]
 		out := doc{"value": []doc{}}
@@ -235,7 +232,7 @@ func TestIncrementalUnusable(t *testing.T) {
 	t.Run("a failed reading", func(t *testing.T) {
 		n, dir := newTenant(t), t.TempDir()
 		n.read(t, n.collector(t, dir, weekly, 0))
-		n.log, n.broken = append(n.log, "g-2"), "g-2"
+		n.log, n.broken, n.status = append(n.log, "g-2"), "g-2", 400
 		if _, err := n.collector(t, dir, weekly, time.Hour).Collect(t.Context(), &keeper{}); err == nil {
 			t.Fatal("no error")
 		}
@@ -244,6 +241,35 @@ func TestIncrementalUnusable(t *testing.T) {
 			t.Errorf("members of %v were asked for; notes\n%s", asked, notes)
 		}
 	})
+}
+
+// A reading that was interrupted goes on where it stopped, with the changes that it was told, and what the last one left is
+// still there.
+func TestIncrementalResumed(t *testing.T) {
+	n, dir := newTenant(t), t.TempDir()
+	n.read(t, n.collector(t, dir, weekly, 0))
+	n.groups["g-1"], n.groups["g-3"] = []string{"u-4"}, []string{"u-4"}
+	n.log, n.broken, n.status = append(n.log, "g-1", "g-3"), "g-3", 503
+	if _, err := n.collector(t, dir, weekly, time.Hour).Collect(t.Context(), &keeper{}); err == nil || !strings.Contains(err.Error(), "503") {
+		t.Fatalf("error %v", err)
+	}
+	n.broken = ""
+	n.groups["g-2"] = []string{"u-4"} // since the changes were told: the next reading sees it
+	n.log = append(n.log, "g-2")
+	grants, notes, asked := n.read(t, n.collector(t, dir, weekly, 2*time.Hour))
+	if got, want := strings.Join(asked, " "), "g-3"; got != want || !strings.Contains(notes, "resumed: ") {
+		t.Errorf("members of %s were asked for, want %s; notes\n%s", got, want, notes)
+	}
+	if want := "u-4 in g-1, u-1 in g-2, u-4 in g-3"; grants != want {
+		t.Errorf("grants %s, want %s", grants, want)
+	}
+	grants, _, asked = n.read(t, n.collector(t, dir, weekly, 3*time.Hour))
+	if got, want := strings.Join(asked, " "), "g-2"; got != want {
+		t.Errorf("members of %s were asked for, want %s", got, want)
+	}
+	if want := "u-4 in g-1, u-4 in g-2, u-4 in g-3"; grants != want {
+		t.Errorf("grants %s, want %s", grants, want)
+	}
 }
 
 // A mark that lies elsewhere is not followed: the credentials would go there.

@@ -19,9 +19,10 @@ import (
 
 type silent struct{}
 
-func (silent) Collected(scan.Collected) {}
-func (silent) Phase(string, int)        {}
-func (silent) Advance(int)              {}
+func (silent) Reading(string, int64, int64) {}
+func (silent) Collected(scan.Collected)     {}
+func (silent) Phase(string, int)            {}
+func (silent) Advance(int)                  {}
 
 // night is what stands after a scan, as a set: policy, source, subject, key, and how it stands.
 type night map[string]bool

@@ -141,6 +141,7 @@ func arguments(dir string, o Options) []string {
 	args := []string{
 		"--path=" + dir, // absolute: fsync of a relative path fails with code 107
 		"--session_timezone=UTC",
+		"--logger.console=false",                    // on a terminal it would write there, where a command draws
 		"--backups.allowed_path=/",                  // BACKUP may go to any folder that this process may write
 		"--mark_cache_size=" + strconv.Itoa(64<<20), // the default is 5 GiB
 	}

@@ -17,17 +17,18 @@ func (g *global) progress(sources int) scan.Progress {
 	if g.quiet {
 		return silent{}
 	}
-	if _, ok := terminal(g.sys.Stderr); ok {
-		return &bar{w: g.sys.Stderr, sources: sources}
+	if width, ok := terminal(g.sys.Stderr); ok {
+		return &bar{w: g.sys.Stderr, sources: reading{w: g.sys.Stderr, of: sources, width: width, now: time.Now}}
 	}
 	return lines{g.logger()}
 }
 
 type silent struct{}
 
-func (silent) Collected(scan.Collected) {}
-func (silent) Phase(string, int)        {}
-func (silent) Advance(int)              {}
+func (silent) Reading(string, int64, int64) {}
+func (silent) Collected(scan.Collected)     {}
+func (silent) Phase(string, int)            {}
+func (silent) Advance(int)                  {}
 
 type lines struct{ log *slog.Logger }
 
@@ -40,32 +41,43 @@ func (l lines) Collected(c scan.Collected) {
 	l.log.Info("source read", attrs...)
 }
 
+func (lines) Reading(string, int64, int64) {}
+
 func (l lines) Phase(name string, _ int) { l.log.Debug(name) }
 func (lines) Advance(int)                {}
 
 type bar struct {
 	mu      sync.Mutex
 	w       io.Writer
-	sources int
+	sources reading
 	bar     *progressbar.ProgressBar
+}
+
+func (b *bar) Reading(source string, records, before int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.sources.at(source, records, before)
 }
 
 func (b *bar) Collected(c scan.Collected) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.sources.end(c.Source.UID)
 	if !c.Verdict.Accepted {
-		b.clear()
+		b.sources.clear()
 		fmt.Fprintf(b.w, "%s is quarantined: %s\n", c.Source.UID, printable(c.Verdict.String()))
 	}
-	if b.bar == nil {
-		b.start("reading sources", b.sources)
+	if b.sources.all() {
+		b.sources.clear()
+		return
 	}
-	_ = b.bar.Add(1)
+	b.sources.draw()
 }
 
 func (b *bar) Phase(name string, units int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.sources.clear()
 	b.clear()
 	b.start(name, units)
 }

@@ -95,6 +95,10 @@ func collectAll(ctx context.Context, o Options) ([]Collected, error) {
 func collectOne(ctx context.Context, o Options, src Source) (c Collected, err error) {
 	c.Source = src
 	info := store.SnapshotInfo{Source: src.UID, Name: src.Name, Type: src.Type, Roster: src.Roster, TakenAt: o.Time}
+	history, err := past(ctx, o, src)
+	if err != nil {
+		return c, err
+	}
 	w, err := o.Store.NewSnapshot(ctx, info)
 	if err != nil {
 		return c, err
@@ -105,7 +109,12 @@ func collectOne(ctx context.Context, o Options, src Source) (c Collected, err er
 	}()
 
 	var failure error
-	out := src.Contracts.Into(src.UID, src.Reviews.Into(src.UID, sink{w}))
+	var last int64
+	if len(history) > 0 {
+		last = history[0].Total()
+	}
+	o.Progress.Reading(src.UID, 0, last)
+	out := src.Contracts.Into(src.UID, src.Reviews.Into(src.UID, &sink{w: w, told: func(n int64) { o.Progress.Reading(src.UID, n, last) }}))
 	c.Result, failure = collect.Run(ctx, src.Collector, out, collect.Options{Limits: src.Limits, Now: o.Time})
 	if failure == nil {
 		failure = out.Finish(&c.Result.Provenance)
@@ -127,7 +136,7 @@ func collectOne(ctx context.Context, o Options, src Source) (c Collected, err er
 			return c, err
 		}
 	}
-	if c.Verdict, err = judge(ctx, o, src, c.Result, failure); err != nil {
+	if c.Verdict, err = judge(ctx, o, src, history, c.Result, failure); err != nil {
 		return c, err
 	}
 	c.Snapshot, err = publish(ctx, w, c)
@@ -144,20 +153,25 @@ func fatal(ctx context.Context, failure error) error {
 	return ctx.Err()
 }
 
-// judge asks the guard, and where it refuses, whether somebody vouches for the snapshot.
-func judge(ctx context.Context, o Options, src Source, res collect.Result, failure error) (collect.Verdict, error) {
+// past is what the last snapshots of a source were, the newest first.
+func past(ctx context.Context, o Options, src Source) ([]collect.Past, error) {
 	before, err := o.Store.History(ctx, src.UID, o.Time, collect.Nights)
 	if err != nil {
-		return collect.Verdict{}, err
+		return nil, err
 	}
 	var history []collect.Past
 	for _, s := range before {
 		e, err := ReadEvidence(s)
 		if err != nil {
-			return collect.Verdict{}, err
+			return nil, err
 		}
 		history = append(history, collect.Past{Measure: e.Measure, ByHand: e.Verdict.ByHand})
 	}
+	return history, nil
+}
+
+// judge asks the guard, and where it refuses, whether somebody vouches for the snapshot.
+func judge(ctx context.Context, o Options, src Source, history []collect.Past, res collect.Result, failure error) (collect.Verdict, error) {
 	cur := collect.Current{Measure: res.Measure, Roster: src.Roster, Reads: res.Provenance.Reads, Failure: failure}
 	v := collect.Judge(src.Limits, history, cur)
 	hopeless := func(r collect.Reason) bool { return r.Cause == collect.CauseFailed || r.Cause == collect.CauseTooFew }
@@ -210,17 +224,26 @@ type writeError struct{ error }
 func (e *writeError) Unwrap() error { return e.error }
 
 // sink writes what a collector reads into a snapshot.
-type sink struct{ w *store.SnapshotWriter }
+type sink struct {
+	w    *store.SnapshotWriter
+	told func(records int64) // hears of every tellEvery
+	n    int64
+}
 
-func (s sink) Put(r access.Record) error {
+const tellEvery = 1000
+
+func (s *sink) Put(r access.Record) error {
 	if err := s.w.Put(r); err != nil {
 		return &writeError{err}
+	}
+	if s.n++; s.n%tellEvery == 0 {
+		s.told(s.n)
 	}
 	return nil
 }
 
 // Reject implements collect.Sink. The runner keeps the first rejections; they are written when the source was read.
-func (s sink) Reject(collect.Rejection) error { return nil }
+func (s *sink) Reject(collect.Rejection) error { return nil }
 
 // inputs chooses the snapshot of each source that the run judges by.
 func inputs(ctx context.Context, o Options, collected []Collected) ([]store.RunInput, error) {

@@ -38,6 +38,9 @@ type Options struct {
 
 // Progress hears how a scan goes on. Its methods may be called from several goroutines.
 type Progress interface {
+	// Reading says how many records of a source were read so far, every so often, and how many its last snapshot had: 0 where there
+	// is none. Collected ends it.
+	Reading(source string, records, before int64)
 	Collected(Collected)
 	// Phase begins a part of the scan with so many units of work; 0 means that nobody knows.
 	Phase(name string, units int)

@@ -47,9 +47,10 @@ func (a application) Collect(_ context.Context, out collect.Sink) (collect.Prove
 
 type silent struct{}
 
-func (silent) Collected(Collected) {}
-func (silent) Phase(string, int)   {}
-func (silent) Advance(int)         {}
+func (silent) Reading(string, int64, int64) {}
+func (silent) Collected(Collected)          {}
+func (silent) Phase(string, int)            {}
+func (silent) Advance(int)                  {}
 
 // scanned is what a night came to.
 type scanned struct {
