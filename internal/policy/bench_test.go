@@ -1,9 +1,13 @@
 package policy
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"runtime"
 	"slices"
+	"strconv"
 	"syscall"
 	"testing"
 	"time"
@@ -15,15 +19,18 @@ import (
 )
 
 // company makes the accounts of an ordinary company: most of them in order, less than 15% flagged by any rule, 15 grants each.
-func company(t testing.TB, n int) []access.Row {
-	r := rand.New(rand.NewPCG(2026, 11))
+func company(t testing.TB, n int) []access.Row { return companyFrom(t, 0, n, n) }
+
+// companyFrom makes some of all its accounts.
+func companyFrom(t testing.TB, from, some, n int) []access.Row {
+	r := rand.New(rand.NewPCG(2026, 11+uint64(from)))
 	coverage := doc{}
 	for _, s := range coverageSignals {
 		coverage[s] = "full"
 	}
 	departments := []string{"Sales", "Finance", "Engineering", "People", "Support", "Legal", "Operations", "Marketing"}
-	rows := make([]access.Row, 0, n)
-	for i := range n {
+	rows := make([]access.Row, 0, some)
+	for i := from; i < from+some; i++ {
 		name := fmt.Sprintf("First%d Last%d", i%997, i)
 		user := fmt.Sprintf("first%d.last%d", i%997, i)
 		department := departments[i%len(departments)]
@@ -106,39 +113,117 @@ func cpu() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// BenchmarkLanes compares the CPU time of an account: rego.EvalInput over a map and a default store, the full lane, the same
-// with the rows read from the table, the prefilter lane, and SQL that somebody has written by hand to count the same. The
-// policies that byHand knows are on.
+// benchSlice is how many accounts are made, put and judged at a time, about as many as a scan does.
+const benchSlice = 20_000
+
+// BenchmarkLanes compares the CPU time of an account, for companies of 10,000 and 100,000 accounts, and of LAPSE_BENCH_ACCOUNTS
+// if that is more: rego.EvalInput over a map and a default store, the full lane and the prefilter lane, both from the table, and
+// SQL that somebody has written by hand to count the same. It does so for the policies that the SQL knows, and without it for
+// the whole pack. The first two are measured on the first 10,000 accounts only: they cost the same for each. Documents as maps
+// are made beforehand.
 func BenchmarkLanes(b *testing.B) {
+	sizes := []int{10_000, 100_000}
+	if text := os.Getenv("LAPSE_BENCH_ACCOUNTS"); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if n > sizes[1] {
+			sizes = append(sizes, n)
+		}
+	}
 	options := enableAll(b)
+	whole := shipped(b, options)
 	for id, o := range options.Overrides {
 		on := slices.Contains(written, id)
 		o.Enabled = &on
 		options.Overrides[id] = o
 	}
-	pack := shipped(b, options)
-	rows := company(b, 20_000)
-	tb := openTable(b)
-	if err := tb.run.PutSubjects(b.Context(), access.SubjectAccount, 0, rows); err != nil {
-		b.Fatal(err)
-	}
-	engine := newEngine(b, pack, EngineOptions{})
-	hits := map[string]int{}
-	took := map[string]time.Duration{}
-	measure := func(name string, f func(found func(Result) error) error) {
-		start := cpu()
-		hits[name] = 0
-		if err := f(func(Result) error { hits[name]++; return nil }); err != nil {
-			b.Fatal(name, err)
+	for name, pack := range map[string]*Pack{fmt.Sprintf("%d_rules", len(written)): shipped(b, options), "whole_pack": whole} {
+		for _, n := range sizes {
+			b.Run(fmt.Sprintf("%s/%d", name, n), func(b *testing.B) { benchmarkLanes(b, pack, n, pack != whole) })
 		}
-		took[name] += cpu() - start
 	}
+}
+
+func benchmarkLanes(b *testing.B, pack *Pack, accounts int, sql bool) {
+	ctx, tb := b.Context(), openTable(b)
+	engine := newEngine(b, pack, EngineOptions{})
+	took, judged, hits := map[string]time.Duration{}, map[string]int{}, map[string]int{}
+	flagged := map[string]bool{}
+	measure := func(way string, accounts int, f func(found func(Result) error) error) {
+		runtime.GC()
+		start := cpu()
+		if err := f(func(Result) error { hits[way]++; return nil }); err != nil {
+			b.Fatal(way, err)
+		}
+		took[way] += cpu() - start
+		judged[way] += accounts
+	}
+	for from := 0; from < accounts; from += benchSlice {
+		n := min(benchSlice, accounts-from)
+		rows := companyFrom(b, from, n, accounts)
+		if err := tb.run.PutSubjects(ctx, access.SubjectAccount, 0, rows); err != nil {
+			b.Fatal(err)
+		}
+		if from == 0 {
+			few := rows[:min(n, 10_000)]
+			if n > len(few) {
+				if err := tb.run.PutSubjects(ctx, access.SubjectAccount, 1, few); err != nil {
+					b.Fatal(err)
+				}
+			}
+			benchmarkMap(b, pack, few, measure)
+			rows, few = nil, nil
+			measure("full", min(n, 10_000), func(found func(Result) error) error { return tb.judgeAll(ctx, engine, min(1, n/10_001), found) })
+		}
+		rows = nil
+		measure("prefilter", n, func(found func(Result) error) error {
+			return tb.judgeScreened(ctx, engine, func(r Result) error { flagged[r.Subject.ID] = true; return found(r) })
+		})
+		if from == 0 && n <= 10_000 && (hits["map"] != hits["full"] || hits["full"] != hits["prefilter"]) {
+			b.Fatalf("findings: %v; failures %v", hits, engine.Failures())
+		}
+		if !sql {
+			continue
+		}
+		measure("sql", n, func(func(Result) error) error {
+			counts, err := tb.run.CountVerdicts(ctx, access.SubjectAccount, 0, store.Screen{Verdicts: byHand})
+			for _, c := range counts {
+				for _, n := range c.Verdicts {
+					hits["sql"] += int(n) * int(c.Subjects)
+				}
+			}
+			return err
+		})
+	}
+	if hits["map"] == 0 || hits["map"] != hits["full"] || sql && hits["sql"] != hits["prefilter"] || len(engine.Failures()) > 0 {
+		b.Fatalf("findings: %v; failures %v", hits, engine.Failures())
+	}
+	each := map[string]float64{}
+	b.ReportMetric(0, "ns/op")
+	for way, d := range took {
+		each[way] = float64(d.Microseconds()) / float64(judged[way])
+		b.ReportMetric(each[way], "µs_"+way+"/account")
+	}
+	b.ReportMetric(100*float64(len(flagged))/float64(accounts), "%flagged")
+	b.ReportMetric(each["map"]/each["prefilter"], "x_cheaper_than_map")
+	b.ReportMetric(each["full"]/each["prefilter"], "x_cheaper_than_full")
+	if sql {
+		b.ReportMetric(each["prefilter"]/each["sql"], "x_dearer_than_sql")
+	}
+}
+
+func benchmarkMap(b *testing.B, pack *Pack, rows []access.Row, measure func(string, int, func(func(Result) error) error)) {
 	naive, m := newNaive(b, pack, access.SubjectAccount), newMapper(access.SubjectAccount)
-	ctx := b.Context()
-	for b.Loop() {
-		measure("map", func(found func(Result) error) error {
-			for _, row := range rows {
-				rs, err := naive.query.Eval(ctx, rego.EvalInput(m.doc(row)), rego.EvalTime(runTime))
+	for some := range slices.Chunk(rows, 500) {
+		docs := make([]doc, len(some))
+		for i, row := range some {
+			docs[i] = m.doc(row)
+		}
+		measure("map", len(docs), func(found func(Result) error) error {
+			for _, d := range docs {
+				rs, err := naive.query.Eval(b.Context(), rego.EvalInput(d), rego.EvalTime(runTime))
 				if err != nil {
 					return err
 				}
@@ -152,76 +237,46 @@ func BenchmarkLanes(b *testing.B) {
 			}
 			return nil
 		})
-		measure("full", func(found func(Result) error) error {
-			ev := engine.NewEvaluator()
-			for _, row := range rows {
-				if err := ev.Eval(ctx, access.SubjectAccount, row, found); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-		measure("full_table", func(found func(Result) error) error {
-			ev := engine.NewEvaluator()
-			for row, err := range tb.run.Subjects(ctx, access.SubjectAccount, 0) {
-				if err != nil {
-					return err
-				}
-				if err := ev.Eval(ctx, access.SubjectAccount, row, found); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-		measure("prefilter", func(found func(Result) error) error {
-			ev := engine.NewEvaluator()
-			screen, err := engine.Screen(ctx, access.SubjectAccount)
-			if err != nil {
-				return err
-			}
-			counts, err := tb.run.CountVerdicts(ctx, access.SubjectAccount, 0, toStore(screen))
-			if err != nil {
-				return err
-			}
-			for _, c := range counts {
-				if err := ev.Count(screen, c.Source, c.Verdicts, c.Subjects); err != nil {
-					return err
-				}
-			}
-			for s, err := range tb.run.ScreenSubjects(ctx, access.SubjectAccount, 0, toStore(screen)) {
-				if err != nil {
-					return err
-				}
-				if err := ev.EvalScreened(ctx, screen, s.Row, s.Mask, false, found); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-		measure("sql", func(func(Result) error) error {
-			counts, err := tb.run.CountVerdicts(ctx, access.SubjectAccount, 0, store.Screen{Verdicts: byHand})
-			for _, c := range counts {
-				for _, n := range c.Verdicts {
-					hits["sql"] += int(n) * int(c.Subjects)
-				}
-			}
-			return err
-		})
 	}
-	for name, n := range hits {
-		if n != hits["map"] || n == 0 {
-			b.Fatalf("%s: %d findings, want %d; failures %v", name, n, hits["map"], engine.Failures())
+}
+
+func (tb *subjectTable) judgeAll(ctx context.Context, engine *Engine, slice int, found func(Result) error) error {
+	ev := engine.NewEvaluator()
+	for row, err := range tb.run.Subjects(ctx, access.SubjectAccount, slice) {
+		if err != nil {
+			return err
+		}
+		if err := ev.Eval(ctx, access.SubjectAccount, row, found); err != nil {
+			return err
 		}
 	}
-	accounts := float64(b.N) * float64(len(rows))
-	b.ReportMetric(0, "ns/op")
-	b.ReportMetric(float64(hits["map"]), "findings")
-	for name, d := range took {
-		b.ReportMetric(float64(d.Microseconds())/accounts, "µs_"+name+"/account")
+	return nil
+}
+
+func (tb *subjectTable) judgeScreened(ctx context.Context, engine *Engine, found func(Result) error) error {
+	ev := engine.NewEvaluator()
+	screen, err := engine.Screen(ctx, access.SubjectAccount)
+	if err != nil {
+		return err
 	}
-	b.ReportMetric(took["map"].Seconds()/took["full"].Seconds(), "x_full_cheaper_than_map")
-	b.ReportMetric(took["map"].Seconds()/took["prefilter"].Seconds(), "x_prefilter_cheaper_than_map")
-	b.ReportMetric(took["full_table"].Seconds()/took["prefilter"].Seconds(), "x_prefilter_cheaper_than_full")
+	counts, err := tb.run.CountVerdicts(ctx, access.SubjectAccount, 0, toStore(screen))
+	if err != nil {
+		return err
+	}
+	for _, c := range counts {
+		if err := ev.Count(screen, c.Source, c.Verdicts, c.Subjects); err != nil {
+			return err
+		}
+	}
+	for s, err := range tb.run.ScreenSubjects(ctx, access.SubjectAccount, 0, toStore(screen)) {
+		if err != nil {
+			return err
+		}
+		if err := ev.EvalScreened(ctx, screen, s.Row, s.Mask, false, found); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // written are the policies that byHand counts.

@@ -411,6 +411,33 @@ alike(a, b) if {
 }
 age_of(g) := g.days_since_granted
 age_of(g) := g.days_since_used if not g.days_since_granted`},
+	{name: "every in a parameter", lane: LaneComplete, body: `every g in input.grants {
+		name := g.entitlement.id
+		not name in params.ids
+	}`},
+	{name: "either of two searches", lane: LaneComplete, body: `some g in input.grants
+	risky(g)`, rest: `risky(g) if {
+	g.direct
+	g.entitlement.high_risk
+}
+risky(g) if {
+	g.direct
+	g.days_since_used > 60
+}`},
+	{name: "not either of two searches", lane: LaneComplete, body: `not found`, rest: `found if {
+	some g in input.grants
+	risky(g)
+}
+risky(g) if {
+	g.direct
+	g.entitlement.high_risk
+}
+risky(g) if {
+	g.direct
+	g.days_since_used > 60
+	some s in input.seats
+	s.days_since_used == g.days_since_used
+}`},
 	{name: "not in of a variable", lane: LaneComplete, body: `kind := input.account.mailbox_type
 	not kind in {"user", "none"}`},
 	{name: "not or", lane: LaneComplete, body: `not either`, rest: `either if input.account.locked

@@ -8,6 +8,7 @@ import (
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/rego"
+	"github.com/open-policy-agent/opa/v1/storage"
 
 	"github.com/lapse-audit/lapse/internal/access"
 	"github.com/lapse-audit/lapse/internal/policy/prefilter"
@@ -133,7 +134,7 @@ func (e *Engine) flag(ctx context.Context, l *lane, c *ast.Compiler, r *rule, st
 	case len(left.Queries) > maxQueries:
 		return full(fmt.Sprintf("partial evaluation leaves %d queries, more than %d", len(left.Queries), maxQueries))
 	}
-	translated := prefilter.Translate(l.columns.schema, left, e.options.planted)
+	translated := prefilter.Translate(l.columns.schema, left, l.data(ctx), e.options.planted)
 	if translated.Always() && !translated.Complete() {
 		_, coverage, err := full("nothing of it can be translated")
 		coverage.Dropped = translated.Dropped
@@ -148,6 +149,22 @@ func (e *Engine) flag(ctx context.Context, l *lane, c *ast.Compiler, r *rule, st
 		coverage.Lane = LaneComplete
 	}
 	return text, coverage, nil
+}
+
+// data looks up parameters and tables.
+func (l *lane) data(ctx context.Context) func(ast.Ref) (ast.Value, bool) {
+	return func(r ast.Ref) (ast.Value, bool) {
+		path, err := storage.NewPathForRef(r)
+		if err != nil {
+			return nil, false
+		}
+		v, err := l.store.Read(ctx, l.txn, path)
+		if err != nil { // it isn't there
+			return nil, false
+		}
+		value, ok := v.(ast.Value)
+		return value, ok
+	}
 }
 
 // partial evaluates a rule as far as it can be without the input, with the parameters and tables of its evaluation.

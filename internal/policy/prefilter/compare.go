@@ -74,7 +74,7 @@ var flipped = map[string]string{"eq": "eq", "neq": "neq", "lt": "gt", "lte": "gt
 
 // compare translates a comparison. Rego orders all values: null, booleans, numbers, texts, and the rest.
 func (t *translator) compare(x *ast.Expr, op string, a, b *ast.Term, s *scope, beside []*ast.Expr) pair {
-	a, b = s.value(a), s.value(b)
+	a, b = t.value(a, s), t.value(b, s)
 	if ast.IsConstant(a.Value) || isCall(b, "object.get") && !isCall(a, "object.get") {
 		a, b, op = b, a, flipped[op]
 	}
@@ -118,12 +118,22 @@ func isCall(t *ast.Term, name string) bool {
 	return ok && call[0].String() == name
 }
 
-// value is the call that a variable stands for, or the term itself.
-func (s *scope) value(t *ast.Term) *ast.Term {
-	if v, ok := t.Value.(ast.Var); ok && s.values[v] != nil {
-		return s.values[v].call
+// value is the call or the constant that a term stands for, or the term itself.
+func (t *translator) value(term *ast.Term, s *scope) *ast.Term {
+	switch v := term.Value.(type) {
+	case ast.Var:
+		if s.values[v] != nil {
+			return s.values[v].call
+		}
+		if s.fixed[v] != nil {
+			return s.fixed[v]
+		}
+	case ast.Ref:
+		if c := t.lookUp(v); c != nil {
+			return c
+		}
 	}
-	return t
+	return term
 }
 
 // folded is exact where a text is all ASCII: ClickHouse's lower and upper, unlike OPA's, know no other alphabet.
@@ -445,6 +455,7 @@ func (t *translator) member(x *ast.Expr, a, b *ast.Term, s *scope, beside []*ast
 			return gathered(c.term, c.body)
 		}
 	}
+	a, b = t.value(a, s), t.value(b, s)
 	if ast.IsConstant(a.Value) {
 		return t.inArray(x, a, b, s)
 	}

@@ -46,10 +46,11 @@ const (
 )
 
 // Translate makes a predicate of the queries that partial evaluation has left of a rule, all of input being unknown to it.
-// The fault is NoFault but in tests.
-func Translate(schema *access.Schema, left *rego.PartialQueries, fault Fault) *Rule {
+// Data looks up what it has left to be looked up, as it does below every; false: there is nothing. The fault is NoFault but in
+// tests.
+func Translate(schema *access.Schema, left *rego.PartialQueries, data func(ast.Ref) (ast.Value, bool), fault Fault) *Rule {
 	t := newTranslator(schema, left)
-	t.fault = fault
+	t.data, t.fault = data, fault
 	bodies := make([]pair, len(left.Queries))
 	for i, q := range left.Queries {
 		bodies[i] = t.body(q, &scope{})

@@ -83,7 +83,7 @@ func (s *simplifier) either(ways []pred) pred {
 		}
 	}
 	if len(shared) == 0 {
-		return disjunction(ways...)
+		return disjunction(s.together(ways)...)
 	}
 	rest := make([]pred, len(ways))
 	for i := range ways {
@@ -96,4 +96,77 @@ func (s *simplifier) either(ways []pred) pred {
 		rest[i] = conjunction(own...)
 	}
 	return conjunction(append(shared, s.either(rest))...)
+}
+
+// together searches through an array once where several ways do nothing else: for an element of the one kind or the other.
+func (s *simplifier) together(ways []pred) []pred {
+	var out []pred
+	at := map[string]int{} // by array
+	kinds := map[string][]pred{}
+	for _, w := range ways {
+		e, ok := w.(exists)
+		if !ok {
+			out = append(out, w)
+			continue
+		}
+		if kinds[e.array.size] == nil {
+			at[e.array.size] = len(out)
+			out = append(out, e)
+		}
+		first := out[at[e.array.size]].(exists)
+		kinds[e.array.size] = append(kinds[e.array.size], renamed(e.p, e.name, first.name))
+	}
+	for array, some := range kinds {
+		if len(some) > 1 {
+			e := out[at[array]].(exists)
+			e.p = s.either(some)
+			out[at[array]] = e
+		}
+	}
+	return out
+}
+
+// renamed calls an element otherwise.
+func renamed(p pred, from, to string) pred {
+	name := func(x operand) operand {
+		if x.element == from {
+			x.element = to
+		}
+		return x
+	}
+	each := func(ps []pred) []pred {
+		out := make([]pred, len(ps))
+		for i, p := range ps {
+			out[i] = renamed(p, from, to)
+		}
+		return out
+	}
+	switch p := p.(type) {
+	case and:
+		return and(each(p))
+	case or:
+		return or(each(p))
+	case not:
+		return not{renamed(p.p, from, to)}
+	case exists:
+		p.p = renamed(p.p, from, to)
+		return p
+	case defined:
+		return defined{name(p.x)}
+	case isTrue:
+		return isTrue{name(p.x)}
+	case oneOf:
+		return oneOf{name(p.x), p.c}
+	case compare:
+		return compare{p.op, name(p.x), p.c}
+	case relate:
+		return relate{p.op, name(p.x), name(p.y)}
+	case text:
+		return text{p.function, name(p.x), p.c}
+	case foreign:
+		return foreign{name(p.x)}
+	case holds:
+		return holds{name(p.x), p.c}
+	}
+	return p
 }

@@ -21,6 +21,7 @@ const maxDropped = 20
 type translator struct {
 	schema  *access.Schema
 	support map[string][]*ast.Rule // helpers that were not inlined, by ref
+	data    func(ast.Ref) (ast.Value, bool)
 	dropped []Dropped
 	drops   int
 	fault   Fault
@@ -44,6 +45,7 @@ type scope struct {
 	aliases  map[ast.Var]ast.Ref        // refs into the input
 	sets     map[ast.Var]*comprehension // of the constants and values that they gather
 	values   map[ast.Var]*computed      // what calls of builtins yield
+	fixed    map[ast.Var]*ast.Term      // constants
 	elements map[ast.Var]element        // variables that index an array
 	// taken are the variables of the bodies around this one that it is not known what they stand for. They are not the
 	// body's own, so it must not look for values of them.
@@ -67,7 +69,7 @@ type computed struct {
 }
 
 func (s *scope) clone() *scope {
-	c := &scope{maps.Clone(s.aliases), maps.Clone(s.sets), maps.Clone(s.values), maps.Clone(s.elements), maps.Clone(s.taken)}
+	c := &scope{maps.Clone(s.aliases), maps.Clone(s.sets), maps.Clone(s.values), maps.Clone(s.fixed), maps.Clone(s.elements), maps.Clone(s.taken)}
 	if c.aliases == nil {
 		c.aliases = map[ast.Var]ast.Ref{}
 	}
@@ -76,6 +78,9 @@ func (s *scope) clone() *scope {
 	}
 	if c.values == nil {
 		c.values = map[ast.Var]*computed{}
+	}
+	if c.fixed == nil {
+		c.fixed = map[ast.Var]*ast.Term{}
 	}
 	if c.elements == nil {
 		c.elements = map[ast.Var]element{}
@@ -101,8 +106,9 @@ func (s *scope) resolved(v ast.Var) bool {
 	_, alias := s.aliases[v]
 	_, set := s.sets[v]
 	_, value := s.values[v]
+	_, constant := s.fixed[v]
 	_, element := s.elements[v]
-	return alias || set || value || element
+	return alias || set || value || constant || element
 }
 
 // body translates a conjunction. Variables that index an array are searched for: each conjunct goes where the last variable
@@ -179,6 +185,10 @@ func (t *translator) binds(x *ast.Expr, s *scope, there *[]ast.Ref) bool {
 		s.sets[v] = &comprehension{r.Term, r.Body}
 		return true
 	case ast.Ref:
+		if c := t.lookUp(r); c != nil {
+			s.fixed[v] = c
+			return true
+		}
 		r = s.expand(r)
 		if r.HasPrefix(ast.InputRootRef) {
 			s.aliases[v] = r
@@ -187,6 +197,17 @@ func (t *translator) binds(x *ast.Expr, s *scope, there *[]ast.Ref) bool {
 		}
 	}
 	return false
+}
+
+// lookUp is what a ref to data leads to, nil if it is no such ref or leads nowhere.
+func (t *translator) lookUp(r ast.Ref) *ast.Term {
+	if !r.HasPrefix(ast.DefaultRootRef) || !r.IsGround() || t.support[r.String()] != nil || t.data == nil {
+		return nil
+	}
+	if v, ok := t.data(r); ok && ast.IsConstant(v) {
+		return ast.NewTerm(v)
+	}
+	return nil
 }
 
 // renames notes that a variable is another, if that is all that an expression says.
@@ -211,6 +232,8 @@ func (s *scope) renames(x *ast.Expr) bool {
 		s.sets[a] = c
 	} else if c, ok := s.values[b]; ok {
 		s.values[a] = c
+	} else if c, ok := s.fixed[b]; ok {
+		s.fixed[a] = c
 	} else {
 		return false
 	}

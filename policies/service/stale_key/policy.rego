@@ -24,8 +24,8 @@ findings contains {"key": key.id, "message": message, "evidence": evidence} if {
 	input.account.enabled
 	some key in input.account.keys
 	key.active
+	stale(key)
 	faults := array.concat(unused(key), unrotated(key))
-	count(faults) > 0
 	message := sprintf("the %s %s of %s in %s %s", [
 		object.get(key, "kind", "key"),
 		key.id,
@@ -42,6 +42,10 @@ findings contains {"key": key.id, "message": message, "evidence": evidence} if {
 		"owner/status",
 	]))
 }
+
+stale(key) if key.days_since_used >= data.params["SVC-03"].unused_days
+
+stale(key) if key.days_since_created >= data.params["SVC-03"].rotate_days
 
 default unused(_) := []
 
