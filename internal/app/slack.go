@@ -61,12 +61,20 @@ func (a *App) Listen(ctx context.Context, address string) error {
 	if err := ch.Check(ctx); err != nil {
 		return err
 	}
-	var one sync.Mutex // an App serves one at a time
+	var one sync.Mutex       // an App serves one at a time
+	var following sync.Mutex // and of what follows only one waits for it, so that no click waits for more
 	answers := ch.Answers(slack.Callbacks{
 		Decide: func(ctx context.Context, d notify.Decision) (string, error) {
 			one.Lock()
 			defer one.Unlock()
-			return a.Decide(ctx, state.Actor{ID: "slack"}, d)
+			return a.RecordAnswer(ctx, state.Actor{ID: "slack"}, d)
+		},
+		Follow: func(ctx context.Context, d notify.Decision) string {
+			following.Lock()
+			defer following.Unlock()
+			one.Lock()
+			defer one.Unlock()
+			return a.FollowAnswer(ctx, state.Actor{ID: "slack"}, d)
 		},
 		Who: func(ctx context.Context, by slack.Asker, user string) (string, error) {
 			one.Lock()
@@ -80,6 +88,7 @@ func (a *App) Listen(ctx context.Context, address string) error {
 		},
 	})
 	defer answers.Wait()
+	defer a.keepPrepared(ctx)()
 	if address == "" {
 		return answers.Run(ctx)
 	}
@@ -101,6 +110,30 @@ func (a *App) Listen(ctx context.Context, address string) error {
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
 	return errors.Join(server.Shutdown(closing), ctx.Err())
+}
+
+// keepPrepared has answers prepared for, for each new run, until what it returns is called.
+func (a *App) keepPrepared(ctx context.Context) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	prepare := func() {
+		if err := a.PrepareAnswers(ctx); err != nil && ctx.Err() == nil {
+			a.Log.Warn("answers take longer: what the last run found could not be read beforehand", "error", err)
+		}
+	}
+	prepare()
+	var g sync.WaitGroup
+	g.Go(func() {
+		for tick := time.NewTicker(5 * time.Second); ; {
+			select {
+			case <-ctx.Done():
+				tick.Stop()
+				return
+			case <-tick.C:
+				prepare()
+			}
+		}
+	})
+	return func() { cancel(); g.Wait() }
 }
 
 // asker is the person who asks by Slack, known by an address.
