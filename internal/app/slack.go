@@ -115,8 +115,14 @@ func (a *App) Listen(ctx context.Context, address string) error {
 // keepPrepared has answers prepared for, for each new run, until what it returns is called.
 func (a *App) keepPrepared(ctx context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
+	said := ""
 	prepare := func() {
-		if err := a.PrepareAnswers(ctx); err != nil && ctx.Err() == nil {
+		err := a.PrepareAnswers(ctx)
+		switch {
+		case err == nil:
+			said = ""
+		case ctx.Err() == nil && err.Error() != said:
+			said = err.Error()
 			a.Log.Warn("answers take longer: what the last run found could not be read beforehand", "error", err)
 		}
 	}
