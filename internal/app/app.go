@@ -36,13 +36,14 @@ type App struct {
 	Config *config.Config
 	Options
 
-	state  *state.State
-	pack   *policy.Pack
-	known  knownPeople
-	added  []folder // of policies, beside those of lapse.yaml
-	store  *store.Store
-	slack  *slack.Channel
-	closes []func() error
+	state     *state.State
+	pack      *policy.Pack
+	known     knownPeople
+	answering answering
+	added     []folder // of policies, beside those of lapse.yaml
+	store     *store.Store
+	slack     *slack.Channel
+	closes    []func() error
 
 	opening  sync.Mutex                 // guards changers, and closes while one is added
 	changers map[string]collect.Changer // opened ones, by source

@@ -73,12 +73,12 @@ func TestChannelSecrets(t *testing.T) {
 }
 
 // Where nothing can come in by HTTP, nothing is waited for.
-func TestAnswering(t *testing.T) {
+func TestIncoming(t *testing.T) {
 	for text, want := range map[string]string{
 		"notify: {text: {dir: messages}}": "", "notify: {links: {url: 'https://lapse.example.com', keys: {k1: file:secret}}}": "/answer/",
 		"notify: {slack: {token: file:xoxb, app_token: file:xoxb, channel: C024BE91L}}": "",
 	} {
-		in, err := notifying(t, text).answering(t.Context(), nil)
+		in, err := notifying(t, text).incoming(t.Context(), nil)
 		if err != nil {
 			t.Fatal(err)
 		}

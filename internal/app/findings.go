@@ -56,11 +56,16 @@ func (a *App) run(ctx context.Context, id uint64) (store.RunInfo, error) {
 
 // Findings yields what q chooses, the worst first. Exceptions are laid over it as they stand now (or at --at).
 func (a *App) Findings(ctx context.Context, q FindingQuery) (iter.Seq2[finding.Finding, error], error) {
-	s, err := a.Store(ctx)
+	run, err := a.run(ctx, q.Run)
 	if err != nil {
 		return nil, err
 	}
-	run, err := a.run(ctx, q.Run)
+	return a.findingsOf(ctx, run, q)
+}
+
+// findingsOf is Findings of a run that is known, whatever q says of it.
+func (a *App) findingsOf(ctx context.Context, run store.RunInfo, q FindingQuery) (iter.Seq2[finding.Finding, error], error) {
+	s, err := a.Store(ctx)
 	if err != nil {
 		return nil, err
 	}

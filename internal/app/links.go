@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/lapse-audit/lapse/internal/config"
-	"github.com/lapse-audit/lapse/internal/finding"
 	"github.com/lapse-audit/lapse/internal/notify"
 	"github.com/lapse-audit/lapse/internal/notify/digest"
 	"github.com/lapse-audit/lapse/internal/notify/link"
@@ -88,31 +87,6 @@ func (a *App) linkStanding(ctx context.Context, d notify.Decision) (link.Standin
 	out.Item = digest.Of(notify.Item{Finding: open.Finding, Privileged: open.Case.Privileged}, "", a.Config.Location)
 	out.Source = digest.Source(open.Finding)
 	return out, nil
-}
-
-// asking is a pipeline that takes answers to a finding, which is nil where it is not open.
-func (a *App) asking(ctx context.Context, actor state.Actor, fp finding.Fingerprint) (*notify.Pipeline, *notify.Open, error) {
-	decisions, err := a.State(ctx)
-	if err != nil {
-		return nil, nil, err
-	}
-	run, err := a.run(ctx, 0)
-	if err != nil {
-		return nil, nil, err
-	}
-	owners, err := a.owners(ctx, run)
-	if err != nil {
-		return nil, nil, err
-	}
-	found, _, err := a.openFindings(ctx, run, FindingQuery{Fingerprint: string(fp), Statuses: []finding.Status{finding.Open}})
-	if err != nil {
-		return nil, nil, err
-	}
-	p := &notify.Pipeline{Decisions: decisions, Owners: owners, Actor: actor, Now: a.Now, Log: a.Log}
-	if len(found) != 1 {
-		return p, nil, nil
-	}
-	return p, &found[0], nil
 }
 
 // refusal is why an answer is not taken, for whoever gives it by a link to read.

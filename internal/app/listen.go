@@ -14,14 +14,14 @@ import (
 	"github.com/lapse-audit/lapse/internal/serve"
 )
 
-// answering is what takes the answers that lapse.yaml sets up.
-type answering struct {
+// incoming is what takes the answers that lapse.yaml sets up.
+type incoming struct {
 	mounts []serve.Mount                   // by HTTP: Slack's signed requests, and links
 	socket func(ctx context.Context) error // Slack's Socket Mode, until ctx ends; nil without Slack
 	wait   func()                          // until everything that was to be said has been said
 }
 
-func (a *App) answering(ctx context.Context, use using) (in answering, err error) {
+func (a *App) incoming(ctx context.Context, use using) (in incoming, err error) {
 	c := a.Config.Notify
 	in.wait = func() {}
 	if c.Slack != nil {
@@ -55,7 +55,7 @@ func (a *App) answering(ctx context.Context, use using) (in answering, err error
 // has no way to that address, it is heard by Socket Mode beside.
 func (a *App) Listen(ctx context.Context, address string) error {
 	var one sync.Mutex // an App serves one at a time
-	in, err := a.answering(ctx, func(_ context.Context, f func(*App) error) error {
+	in, err := a.incoming(ctx, func(_ context.Context, f func(*App) error) error {
 		one.Lock()
 		defer one.Unlock()
 		return f(a)
@@ -64,6 +64,9 @@ func (a *App) Listen(ctx context.Context, address string) error {
 		return err
 	}
 	defer in.wait()
+	if in.socket != nil {
+		defer a.keepPrepared(ctx)()
+	}
 	if address == "" {
 		switch {
 		case in.socket != nil:

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/lapse-audit/lapse/internal/access"
@@ -77,7 +76,7 @@ func (a *App) openFindings(ctx context.Context, run store.RunInfo, q FindingQuer
 	if err != nil {
 		return nil, nil, err
 	}
-	all, err := a.Findings(ctx, q)
+	all, err := a.findingsOf(ctx, run, q)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -98,7 +97,7 @@ func (a *App) openFindings(ctx context.Context, run store.RunInfo, q FindingQuer
 
 // cases adds who answers for accounts and entitlements, and whether they are privileged, as the snapshots of the run say.
 func (a *App) cases(ctx context.Context, run store.RunInfo, open []notify.Open) error {
-	inputs, err := a.store.Inputs(ctx, run.ID)
+	inputs, err := a.inputs(ctx, run.ID)
 	if err != nil {
 		return err
 	}
@@ -119,9 +118,8 @@ func (a *App) cases(ctx context.Context, run store.RunInfo, open []notify.Open) 
 			}
 		}
 		slices.Sort(ids)
-		src := &remediate.Source{UID: in.Source, Accounts: map[string]access.Account{}, Links: map[string]access.Link{}, Grants: map[string][]access.Grant{},
-			Nested: map[string][]string{}, Entitlements: map[string]access.Entitlement{}, Seats: map[string][]access.Seat{}}
-		if err := a.holdings(ctx, run, in, src, slices.Compact(ids)); err != nil {
+		src := &remediate.Source{UID: in.Source, Accounts: map[string]access.Account{}, Grants: map[string][]access.Grant{}}
+		if err := a.privileges(ctx, in, src, slices.Compact(ids)); err != nil {
 			return err
 		}
 		for _, f := range theirs {
@@ -390,45 +388,6 @@ func (a *App) notifyOnce(ctx context.Context, actor state.Actor, decisions *stat
 	out.Unreachable += s.Unreachable
 	out.Quiet, out.Waiting = s.Quiet, s.Waiting
 	return s.Unreachable > 0 && d.Hold == "", err
-}
-
-// Answer takes an answer that came back by a channel. By the time it returns it is recorded, with the exception that it
-// makes; the plan that it asks for is made here, too, or by the next Notify.
-func (a *App) Answer(ctx context.Context, actor state.Actor, d notify.Decision) (state.Answered, error) {
-	p, open, err := a.asking(ctx, actor, d.Finding)
-	if err != nil {
-		return state.Answered{}, err
-	}
-	ans, err := p.Answer(ctx, d, open)
-	if err != nil || !ans.Pending {
-		return ans, err
-	}
-	decisions, err := a.State(ctx)
-	if err != nil {
-		return ans, err
-	}
-	carried, err := a.carryAnswer(ctx, actor, decisions, ans)
-	if err != nil {
-		// The answer stands; what comes of it is tried again.
-		a.Log.Warn("no plan could be made of an answer yet", "answer", ans.ID, "error", err)
-		return ans, nil
-	}
-	return carried, nil
-}
-
-// Decide is Answer for a channel that tells whoever answered what came of it. A refusal is a reply, too; an error means that
-// nothing was recorded and that the channel may try again.
-func (a *App) Decide(ctx context.Context, actor state.Actor, d notify.Decision) (reply string, err error) {
-	ans, err := a.Answer(ctx, actor, d)
-	var refusal *notify.RefusalError
-	switch {
-	case errors.As(err, &refusal):
-		// It is read by whoever answered.
-		return "This was not recorded: " + strings.Replace(refusal.Error(), "it is not theirs", "it is not yours", 1) + ".", nil
-	case err != nil:
-		return "", err
-	}
-	return "Recorded: " + a.Answered(ans) + ".", nil
 }
 
 // Answered says what came of an answer.

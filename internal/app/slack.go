@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/lapse-audit/lapse/internal/access"
@@ -53,9 +54,19 @@ type using func(ctx context.Context, f func(*App) error) error
 
 // callbacks take what comes from Slack.
 func callbacks(use using) slack.Callbacks {
+	var following sync.Mutex // of what follows only one waits for its turn, so that no click waits for more
 	return slack.Callbacks{
 		Decide: func(ctx context.Context, d notify.Decision) (string, error) {
-			return replying(ctx, use, func(a *App) (string, error) { return a.Decide(ctx, state.Actor{ID: "slack"}, d) })
+			return replying(ctx, use, func(a *App) (string, error) { return a.RecordAnswer(ctx, state.Actor{ID: "slack"}, d) })
+		},
+		Follow: func(ctx context.Context, d notify.Decision) string {
+			following.Lock()
+			defer following.Unlock()
+			reply, err := replying(ctx, use, func(a *App) (string, error) { return a.FollowAnswer(ctx, state.Actor{ID: "slack"}, d), nil })
+			if err != nil {
+				return "" // what was recorded is carried out later
+			}
+			return reply
 		},
 		Who: func(ctx context.Context, by slack.Asker, user string) (string, error) {
 			return replying(ctx, use, func(a *App) (string, error) { return a.who(ctx, by, user) })
@@ -72,6 +83,36 @@ func replying(ctx context.Context, use using, f func(*App) (string, error)) (rep
 		return err
 	})
 	return reply, err
+}
+
+// keepPrepared has answers prepared for, for each new run, until what it returns is called.
+func (a *App) keepPrepared(ctx context.Context) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	said := ""
+	prepare := func() {
+		err := a.PrepareAnswers(ctx)
+		switch {
+		case err == nil:
+			said = ""
+		case ctx.Err() == nil && err.Error() != said:
+			said = err.Error()
+			a.Log.Warn("answers take longer: what the last run found could not be read beforehand", "error", err)
+		}
+	}
+	prepare()
+	var g sync.WaitGroup
+	g.Go(func() {
+		for tick := time.NewTicker(5 * time.Second); ; {
+			select {
+			case <-ctx.Done():
+				tick.Stop()
+				return
+			case <-tick.C:
+				prepare()
+			}
+		}
+	})
+	return func() { cancel(); g.Wait() }
 }
 
 // asker is the person who asks by Slack, known by an address.

@@ -21,6 +21,9 @@ const ackWithin = 2500 * time.Millisecond
 // sayWithin is the time for what follows it.
 const sayWithin = 10 * time.Second
 
+// followWithin is the time for what a decision asks for. At a graceful stop it is waited for.
+const followWithin = time.Minute
+
 // Asker is who uses Slack, as Slack knows them: an id, and an address or "".
 type Asker struct{ ID, Email string }
 
@@ -31,6 +34,9 @@ type Callbacks struct {
 	// then: a refusal is a reply, an error means that nothing was committed. To is an address where Slack has one, and
 	// otherwise a Slack user id. Slack and people repeat themselves: the same ID is the same decision.
 	Decide func(ctx context.Context, d notify.Decision) (reply string, err error)
+	// Follow does what a decision asks for, after it was acknowledged, and has time for that. Its reply takes the place of
+	// Decide's, "" leaves that. What it can't do stays recorded. With nil nothing follows.
+	Follow func(ctx context.Context, d notify.Decision) (reply string)
 	// Who answers /lapse who USER, where user is an address or what was typed.
 	Who func(ctx context.Context, by Asker, user string) (reply string, err error)
 	// Mine answers /lapse mine.
@@ -46,7 +52,7 @@ type Answers struct {
 	pending sync.WaitGroup // what is said after an acknowledgement
 }
 
-// Answers makes the way back. All three callbacks are needed.
+// Answers makes the way back. All callbacks but Follow are needed.
 func (c *Channel) Answers(call Callbacks) *Answers {
 	return &Answers{c: c, call: call, seen: signatures{at: map[string]time.Time{}}}
 }
@@ -116,8 +122,25 @@ func (a *Answers) click(ctx context.Context, cb slack.InteractionCallback, act s
 	if err != nil {
 		return err
 	}
-	a.say(ctx, cb, reply)
+	if a.call.Follow == nil {
+		a.say(ctx, cb, reply)
+		return nil
+	}
+	ctx = context.WithoutCancel(ctx)
+	a.pending.Go(func() {
+		if text := a.follow(ctx, d); text != "" {
+			reply = text
+		}
+		a.say(ctx, cb, reply)
+	})
 	return nil
+}
+
+// follow is called after the acknowledgement.
+func (a *Answers) follow(ctx context.Context, d notify.Decision) string {
+	ctx, cancel := context.WithTimeout(ctx, followWithin)
+	defer cancel()
+	return a.call.Follow(ctx, d)
 }
 
 // open shows a modal. It is done after the acknowledgement: what opens it is good for three seconds, and so is the click.
@@ -163,13 +186,18 @@ func (a *Answers) submission(ctx context.Context, cb slack.InteractionCallback) 
 		if err != nil {
 			break
 		}
-		var reply string
-		reply, err = a.call.Decide(ctx, notify.Decision{
+		d := notify.Decision{
 			Channel: Name, Who: cb.User.ID, Email: email, Finding: fp, Answer: f.answer, Reason: f.reason, Until: a.until(f), To: to,
 			ID: strings.Join([]string{Name, "view", cb.View.ID, string(fp)}, "/"),
-		})
+		}
+		var reply string
+		reply, err = a.call.Decide(ctx, d)
 		if err == nil {
 			done++
+			if a.call.Follow != nil {
+				after := context.WithoutCancel(ctx)
+				a.pending.Go(func() { a.follow(after, d) }) // the modal has said what there is to say
+			}
 			if !slices.Contains(replies, reply) {
 				replies = append(replies, reply)
 			}

@@ -136,6 +136,36 @@ func TestClicks(t *testing.T) {
 	}
 }
 
+// What a decision asks for is done after the acknowledgement, and its outcome is what is said of it.
+func TestFollow(t *testing.T) {
+	w, d := newWorkspace(t), &desk{}
+	c := w.channel(Options{})
+	m := digest(1)
+	if _, err := c.Send(t.Context(), m); err != nil {
+		t.Fatal(err)
+	}
+	acknowledged := make(chan struct{})
+	call := d.callbacks()
+	call.Follow = func(ctx context.Context, x notify.Decision) string {
+		select {
+		case <-acknowledged:
+			return "plan-1 was made of " + string(x.Answer)
+		case <-ctx.Done():
+			return "it was not acknowledged"
+		}
+	}
+	a := c.Answers(call)
+	click := slacktest.Payload(w.Click("U1ANNA", w.Messages[annas][0], actionAnswer+"revoke", string(m.Items[0].Finding.Fingerprint), "1764000000.1"))
+	if code, _ := signed(a, click); code != http.StatusOK || len(d.decisions()) != 1 {
+		t.Fatalf("HTTP %d, %d decisions", code, len(d.decisions()))
+	}
+	close(acknowledged)
+	a.Wait()
+	if len(w.Whispers) != 1 || !strings.Contains(w.Whispers[0].Blocks, "plan-1 was made of revoke") {
+		t.Errorf("said: %+v", w.Whispers)
+	}
+}
+
 // What is delivered twice is the same decision; another click is another.
 func TestSameClickSameID(t *testing.T) {
 	w, d, a, m := sent(t, 1)
