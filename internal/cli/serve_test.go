@@ -21,6 +21,7 @@ import (
 	"testing"
 	"time"
 
+	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 )
@@ -137,6 +138,21 @@ func fetch(t *testing.T, url string) (int, string) {
 	return res.StatusCode, string(body)
 }
 
+// measure reads the metrics as Prometheus does.
+func (s *served) measure(t *testing.T) map[string]*dto.MetricFamily {
+	t.Helper()
+	status, text := fetch(t, s.url+"/metrics")
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	all, err := parser.TextToMetricFamilies(strings.NewReader(text))
+	if err != nil || status != http.StatusOK {
+		t.Fatalf("%d, %v", status, err)
+	}
+	if m := all["lapse_facts_read_success"].GetMetric(); len(m) != 1 || m[0].GetGauge().GetValue() != 1 {
+		t.Errorf("the store could not be read:\n%s", s.log())
+	}
+	return all
+}
+
 // TestServeNights runs real scans by a clock that runs fast: one scan is killed and made up for, and each night has one run.
 // A bad edit of lapse.yaml is refused, and the nights go on.
 func TestServeNights(t *testing.T) {
@@ -170,6 +186,15 @@ func TestServeNights(t *testing.T) {
 		}
 	}, "--at", "2026-11-22T20:00", "--pace", "8640")
 	s.await(t, "the first night", func() bool { return s.count("the run is done", "nightly") >= 1 })
+	// What is measured opens the store in the service's process, which must not be in the way of the scans.
+	measured := s.measure(t)
+	found := 0.0
+	for _, m := range measured["lapse_findings"].GetMetric() {
+		found += m.GetGauge().GetValue()
+	}
+	if found == 0 || len(measured["lapse_source_records"].GetMetric()) == 0 || measured["lapse_scan_duration_seconds"].GetMetric()[0].GetGauge().GetValue() <= 0 {
+		t.Errorf("%v findings in the metrics: %v", found, measured)
+	}
 	write(t, file, "souces: []\n")
 	if err := s.Process.Signal(syscall.SIGHUP); err != nil {
 		t.Fatal(err)
@@ -177,10 +202,8 @@ func TestServeNights(t *testing.T) {
 	s.await(t, "the refusal", func() bool {
 		return s.count("the new configuration is refused, and the old one stays in force", "did you mean") == 1
 	})
-	s.await(t, "three nights", func() bool { return s.count("the run is done", "nightly") >= 3 })
-	if s.count("a step failed, and is tried again", "signal: killed") != 1 {
-		t.Errorf("no scan was killed:\n%s", s.log())
-	}
+	s.await(t, "two nights", func() bool { return s.count("the run is done", "nightly") >= 2 })
+	s.measure(t)
 	write(t, file, string(good))
 	if err := s.Process.Signal(syscall.SIGHUP); err != nil {
 		t.Fatal(err)
@@ -189,18 +212,9 @@ func TestServeNights(t *testing.T) {
 	if status, body := fetch(t, s.url+"/readyz"); status != http.StatusOK {
 		t.Errorf("ready: %d %s", status, body)
 	}
-	_, text := fetch(t, s.url+"/metrics")
-	parser := expfmt.NewTextParser(model.UTF8Validation)
-	all, err := parser.TextToMetricFamilies(strings.NewReader(text))
-	if err != nil {
-		t.Fatal(err)
-	}
-	found := 0.0
-	for _, m := range all["lapse_findings"].GetMetric() {
-		found += m.GetGauge().GetValue()
-	}
-	if found == 0 || len(all["lapse_source_records"].GetMetric()) == 0 || all["lapse_scan_duration_seconds"].GetMetric()[0].GetGauge().GetValue() <= 0 {
-		t.Errorf("%v findings in the metrics:\n%s", found, text)
+	s.await(t, "three nights", func() bool { return s.count("the run is done", "nightly") >= 3 })
+	if s.count("a step failed, and is tried again", "signal: killed") != 1 {
+		t.Errorf("no scan was killed:\n%s", s.log())
 	}
 	s.stop(t)
 	nights := map[string]bool{}
