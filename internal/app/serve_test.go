@@ -133,6 +133,12 @@ func TestExited(t *testing.T) {
 			t.Errorf("exit code %d: %s, want %s", code, got, want)
 		}
 	}
+	for said, want := range map[string]bool{"": true, "time=2026-11-25 level=WARN": true, "lapse: apply: no connection": false} {
+		res, err := refused(exited(&serve.ExitError{Code: 1, Said: said}))
+		if (err == nil) != want || (res.Incomplete != "") != want {
+			t.Errorf("%q: %+v, %v", said, res, err)
+		}
+	}
 	if _, err := exited(context.Canceled); !errors.Is(err, context.Canceled) {
 		t.Errorf("%v", err)
 	}

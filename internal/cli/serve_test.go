@@ -24,6 +24,8 @@ import (
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
+
+	"github.com/lapse-audit/lapse/internal/config"
 )
 
 // served is `lapse serve` in a process of its own.
@@ -187,13 +189,19 @@ func TestServeNights(t *testing.T) {
 	}, "--at", "2026-11-22T20:00", "--pace", "8640")
 	s.await(t, "the first night", func() bool { return s.count("the run is done", "nightly") >= 1 })
 	// What is measured opens the store in the service's process, which must not be in the way of the scans.
+	lapse(t, dir, "except", "--policy", "LVR-01", "--source", "crm", "--subject", "ap7", "--reason", "kept", "--until", "30d", "--quiet")
 	measured := s.measure(t)
-	found := 0.0
+	found, excepted := 0.0, 0.0
 	for _, m := range measured["lapse_findings"].GetMetric() {
 		found += m.GetGauge().GetValue()
+		for _, l := range m.GetLabel() {
+			if l.GetValue() == "excepted" {
+				excepted += m.GetGauge().GetValue()
+			}
+		}
 	}
-	if found == 0 || len(measured["lapse_source_records"].GetMetric()) == 0 || measured["lapse_scan_duration_seconds"].GetMetric()[0].GetGauge().GetValue() <= 0 {
-		t.Errorf("%v findings in the metrics: %v", found, measured)
+	if found == 0 || excepted != 1 || len(measured["lapse_source_records"].GetMetric()) == 0 || measured["lapse_scan_duration_seconds"].GetMetric()[0].GetGauge().GetValue() <= 0 {
+		t.Errorf("%v findings and %v accepted ones in the metrics: %v", found, excepted, measured)
 	}
 	write(t, file, "souces: []\n")
 	if err := s.Process.Signal(syscall.SIGHUP); err != nil {
@@ -237,6 +245,29 @@ func TestServeNights(t *testing.T) {
 	}
 	if len(nights) < 3 {
 		t.Errorf("runs on %v", nights)
+	}
+}
+
+// What `lapse init` writes about the service, once the comment's signs are taken away, is what it takes.
+func TestServeSample(t *testing.T) {
+	text, err := os.ReadFile("init.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, sample, ok := strings.Cut(string(text), "\n# serve:\n")
+	if !ok {
+		t.Fatal("there is no sample")
+	}
+	whole := before + "\nserve:\n"
+	for line := range strings.Lines(sample) {
+		whole += strings.TrimPrefix(line, "# ")
+	}
+	c, err := config.Parse("lapse.yaml", t.TempDir(), []byte(whole))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(c.Serve.Webhooks) != 1 || len(c.Serve.AfterScan) != 2 {
+		t.Errorf("%+v", c.Serve)
 	}
 }
 

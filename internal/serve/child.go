@@ -54,6 +54,7 @@ func (c Child) Run(ctx context.Context, log *slog.Logger) error {
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("start %s: %w", c.Path, err)
 	}
+	expend(cmd.Process.Pid)
 	log.Info("a process begins", "pid", cmd.Process.Pid, "command", strings.Join(c.Args, " "))
 	err := cmd.Wait()
 	out.close()
