@@ -62,7 +62,7 @@ func (c Child) Run(ctx context.Context, log *slog.Logger) error {
 	var ended *exec.ExitError
 	switch {
 	case errors.As(err, &ended):
-		return &ExitError{Code: ended.ExitCode(), How: ended.ProcessState.String(), Said: errs.last}
+		return &ExitError{Code: ended.ExitCode(), How: ended.Error(), Said: errs.last}
 	case err != nil:
 		return fmt.Errorf("wait for %s: %w", strings.Join(c.Args, " "), err)
 	}
