@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/lapse-audit/lapse/internal/config"
@@ -24,6 +25,7 @@ const CommandCarryLeavers = "carry-leavers"
 
 // Exit codes of the program's commands, as each documents them.
 const (
+	exitError      = 1
 	exitUsage      = 2
 	exitFindings   = 3
 	exitIncomplete = 4
@@ -116,7 +118,7 @@ func (s *serving) jobs() ([]serve.Job, error) {
 		case serve.StepNotify:
 			scan = append(scan, s.send())
 		case serve.StepApply:
-			scan = append(scan, s.command("apply", "apply", "--due"))
+			scan = append(scan, s.apply())
 		}
 	}
 	var jobs []serve.Job
@@ -163,6 +165,27 @@ func exited(err error) (serve.Result, error) {
 		return serve.Result{}, fmt.Errorf("%w: %w", err, serve.ErrHopeless)
 	}
 	return serve.Result{}, err
+}
+
+// apply is the step that carries out what is approved and due. A plan that its guards refuse is no failure: it is said, and the
+// next night asks them again.
+func (s *serving) apply() serve.Step {
+	step := s.command("apply", "apply", "--due")
+	run := step.Run
+	step.Run = func(ctx context.Context, at serve.Attempt) (serve.Result, error) {
+		res, err := run(ctx, at)
+		return refused(res, err)
+	}
+	return step
+}
+
+// refused tells a plan's refusal from an error: the program says what it fails of last, as "lapse: ...".
+func refused(res serve.Result, err error) (serve.Result, error) {
+	var exit *serve.ExitError
+	if errors.As(err, &exit) && exit.Code == exitError && !strings.HasPrefix(exit.Said, "lapse: ") {
+		return serve.Result{Incomplete: "a plan was refused by its guards: the log has which"}, nil
+	}
+	return res, err
 }
 
 // send is the step that asks people. As long as nobody let that begin there is nothing to do.
@@ -244,7 +267,7 @@ func (s *serving) leavers(ctx context.Context) error {
 				err = nil
 			}
 			if err == nil && slices.Contains(s.config.Serve.AfterScan, serve.StepApply) {
-				_, err = exited(s.options.Child("apply", "--due").Run(ctx, at))
+				_, err = refused(exited(s.options.Child("apply", "--due").Run(ctx, at)))
 			}
 		}
 		if ctx.Err() != nil {

@@ -23,7 +23,7 @@ type shared struct {
 }
 
 // keepFor is how long an embedded store is kept when nobody uses it.
-const keepFor = 30 * time.Second
+const keepFor = 10 * time.Second
 
 func newShared(c *config.Config, o Options, s *state.State) *shared {
 	return &shared{config: c, options: o, state: s, turn: make(chan struct{}, 1)}

@@ -54,6 +54,7 @@ func (c Child) Run(ctx context.Context, log *slog.Logger) error {
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("start %s: %w", c.Path, err)
 	}
+	expend(cmd.Process.Pid)
 	log.Info("a process begins", "pid", cmd.Process.Pid, "command", strings.Join(c.Args, " "))
 	err := cmd.Wait()
 	out.close()
@@ -61,7 +62,7 @@ func (c Child) Run(ctx context.Context, log *slog.Logger) error {
 	var ended *exec.ExitError
 	switch {
 	case errors.As(err, &ended):
-		return &ExitError{Code: ended.ExitCode(), How: ended.ProcessState.String(), Said: errs.last}
+		return &ExitError{Code: ended.ExitCode(), How: ended.Error(), Said: errs.last}
 	case err != nil:
 		return fmt.Errorf("wait for %s: %w", strings.Join(c.Args, " "), err)
 	}

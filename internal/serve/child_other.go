@@ -5,3 +5,5 @@ package serve
 import "syscall"
 
 func apart() *syscall.SysProcAttr { return nil }
+
+func expend(int) {}

@@ -3,8 +3,10 @@ package serve
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"os"
@@ -77,7 +79,7 @@ func replicate(text string) error {
 			return Result{}, err
 		}
 		for {
-			if _, err := os.Stat(r.Hold); err != nil {
+			if _, err := os.Stat(r.Hold); errors.Is(err, fs.ErrNotExist) {
 				return Result{}, nil
 			}
 			if ctx.Err() != nil {

@@ -44,10 +44,11 @@ func (s *State) CountMessages(ctx context.Context) ([]Count, error) {
 	return out, nil
 }
 
-// CountChanges counts the changes in sources by action and status.
+// CountChanges counts the changes in sources by action and status. What was undone counts as made, and its undoing as an
+// action of its own, such as undo_disable.
 func (s *State) CountChanges(ctx context.Context) ([]Count, error) {
 	all, err := query(ctx, s, func(r *sql.Rows) (c Count, err error) { return c, r.Scan(&c.Kind, &c.Outcome, &c.N) },
-		"SELECT action, status, count(*) FROM changes GROUP BY action, status ORDER BY action, status")
+		"SELECT CASE undoes WHEN '' THEN action ELSE 'undo_' || action END, status, count(*) FROM changes GROUP BY 1, 2 ORDER BY 1, 2")
 	if err != nil {
 		return nil, fmt.Errorf("count changes in %s: %w", s.name, err)
 	}

@@ -3,6 +3,7 @@ package state
 import (
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -81,6 +82,9 @@ func testOutbox(t *testing.T, o Options) {
 		t.Errorf("somebody was asked about nothing: %v", err)
 	}
 	if n, err := s.CountOutbox(t.Context()); err != nil || n[OutboxSent] != 1 {
+		t.Errorf("%v, %v", n, err)
+	}
+	if n, err := s.CountMessages(t.Context()); err != nil || !slices.Equal(n, []Count{{"first", "sent", 1}}) {
 		t.Errorf("%v, %v", n, err)
 	}
 	if _, err := s.ChangeOutgoing(t.Context(), alice, "no", func(*Outgoing) {}); !errors.Is(err, ErrNotFound) {

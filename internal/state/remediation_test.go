@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -120,6 +121,10 @@ func testJournal(t *testing.T, o Options) {
 	}
 	if _, err := s.NoteChange(t.Context(), alice, step, ChangeDone); err == nil {
 		t.Error("a change that was not begun is done")
+	}
+	counts, err := s.CountChanges(t.Context())
+	if err != nil || !slices.Equal(counts, []Count{{"disable", "begun", 1}, {"disable", "done", 1}, {"disable", "skipped", 1}, {"undo_disable", "done", 1}}) {
+		t.Errorf("%v, %v", counts, err)
 	}
 	all, err := s.ChangeEntries(t.Context(), ChangeFilter{Plan: p.ID})
 	if err != nil || len(all) != 4 {

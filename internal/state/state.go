@@ -1,7 +1,8 @@
 // Package state keeps the decisions people make about access, as opposed to the
 // facts collected about it: exceptions, manual links, people joined across
 // rosters, accepted shrinks, the ledger that records each of them, and the
-// leases that let one writer at a time work.
+// leases that let one writer at a time work. The schedule of the service is kept
+// beside them, as replicas have to agree on it.
 //
 // Decisions live in a transactional database: SQLite in a file, or PostgreSQL
 // where several replicas serve. Both run the same SQL. A decision and its ledger
