@@ -75,7 +75,7 @@ func (w *workspace) listen(cmd *exec.Cmd, socket bool) (*listening, error) {
 	go func() {
 		for lines := bufio.NewScanner(stderr); lines.Scan(); {
 			if at := takingAnswers.FindStringSubmatch(lines.Text()); at != nil {
-				addresses <- at[1]
+				addresses <- at[1] + "/slack"
 			}
 			l.mu.Lock()
 			l.said.WriteString(lines.Text() + "\n")
