@@ -21,7 +21,7 @@ func TestUnits(t *testing.T) {
 	if err != nil {
 		t.Skip("systemd-analyze is not here: install it with: apt-get install systemd")
 	}
-	units, err := filepath.Glob("../deploy/systemd/lapse*")
+	units, err := filepath.Glob("../deploy/lapse*.[st]*")
 	if err != nil || len(units) != 3 {
 		t.Fatalf("%v, %v", units, err)
 	}

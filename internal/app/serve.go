@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"time"
@@ -244,41 +245,37 @@ func (s *serving) seeToLeavers() {
 	}
 }
 
-// How often leavers are looked for that another replica took, and how long to wait after a failure.
+// How often leavers are looked for that another replica took; how often those whom nobody knew are tried again when something
+// was decided or scanned outside of this process; and how long to wait after a failure.
 const (
 	leaversEvery = time.Minute
-	leaversPause = 10 * time.Second
+	unknownEvery = 15 * time.Minute
+	leaversPause = 30 * time.Second
 )
 
 // leavers plans offboardings as soon as HR says that somebody leaves, what was left over by an earlier process first. It is
 // done by a process of its own, as it reads sources.
 func (s *serving) leavers(ctx context.Context) error {
 	log := s.app.Log.With("job", "leavers")
-	again := true // those whom nobody knew
-	for ctx.Err() == nil {
-		due, err := s.leaversDue(ctx, again)
-		if err == nil && due {
-			at := log.With("run", state.NewRunID())
-			if err = s.shared.giveUp(ctx); err == nil {
-				err = s.options.Child(CommandCarryLeavers).Run(ctx, at)
-			}
-			var exit *serve.ExitError
-			if errors.As(err, &exit) && exit.Code == exitIncomplete { // each was said
-				err = nil
-			}
-			if err == nil && slices.Contains(s.config.Serve.AfterScan, serve.StepApply) {
-				_, err = refused(exited(s.options.Child("apply", "--due").Run(ctx, at)))
-			}
+	var tried time.Time // when those whom nobody knew were tried last
+	var of state.Anchor
+	for again := true; ctx.Err() == nil; {
+		head, err := s.options.State.Head(ctx)
+		if again = again || head != of && time.Since(tried) > unknownEvery; err == nil {
+			err = s.seeTo(ctx, log, again)
+		}
+		if again {
+			tried, of = time.Now(), head
 		}
 		if ctx.Err() != nil {
-			return ctx.Err()
+			break
 		}
-		wait := leaversEvery
 		if err != nil {
 			log.Error("leavers could not be seen to, and are tried again", "error", err)
-			wait = leaversPause
+			pause(ctx, leaversPause)
+			continue // with those whom nobody knew, if they were to be tried
 		}
-		timer := time.NewTimer(wait)
+		timer := time.NewTimer(leaversEvery)
 		again = false
 		select {
 		case <-ctx.Done():
@@ -287,14 +284,40 @@ func (s *serving) leavers(ctx context.Context) error {
 		case <-timer.C:
 		}
 		timer.Stop()
-		if err != nil && again { // not at once: what failed would fail again
-			select {
-			case <-ctx.Done():
-			case <-time.After(leaversPause):
-			}
-		}
 	}
 	return ctx.Err()
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}
+
+// seeTo plans what is due, and carries out what lapse.yaml lets be carried out at once.
+func (s *serving) seeTo(ctx context.Context, log *slog.Logger, unknown bool) error {
+	due, err := s.leaversDue(ctx, unknown)
+	if err != nil || !due {
+		return err
+	}
+	log = log.With("run", state.NewRunID())
+	if err := s.shared.giveUp(ctx); err != nil {
+		return err
+	}
+	if _, err := exited(s.options.Child(CommandCarryLeavers).Run(ctx, log)); err != nil {
+		return err
+	}
+	if !slices.Contains(s.config.Serve.AfterScan, serve.StepApply) {
+		return nil
+	}
+	res, err := refused(exited(s.options.Child("apply", "--due").Run(ctx, log)))
+	if res.Incomplete != "" {
+		log.Warn("not all was carried out", "why", res.Incomplete)
+	}
+	return err
 }
 
 // leaversDue reports whether there is anything to be tried, with unknown also whom nobody knew at the last try.

@@ -55,7 +55,10 @@ func (o *serveOptions) run(ctx context.Context) (err error) {
 		return errors.New("serve: the path of the program is not known, so that it can't run scans")
 	}
 	level := slog.LevelInfo
-	if o.verbose {
+	switch {
+	case o.quiet:
+		level = slog.LevelWarn
+	case o.verbose:
 		level = slog.LevelDebug
 	}
 	log := slog.New(slog.NewJSONHandler(o.sys.Stderr, &slog.HandlerOptions{Level: level}))

@@ -4,7 +4,9 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"strings"
 	"time"
+	"unicode"
 )
 
 // SlotStatus is how a scheduled job stands with the newest time at which it was due.
@@ -56,9 +58,7 @@ func (s *State) PutSlot(ctx context.Context, l *Lease, slot Slot) error {
 	if err := text("job", slot.Job, 1, 100); err != nil {
 		return fmt.Errorf("record schedule: %w", err)
 	}
-	if len(slot.Detail) > maxReason {
-		slot.Detail = slot.Detail[:maxReason]
-	}
+	slot.Detail = storable(slot.Detail)
 	res, err := s.w.ExecContext(ctx, `INSERT INTO schedule (job, plan, slot, status, step, attempt, run, holder, token, began, ended, succeeded, detail)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
 		ON CONFLICT (job) DO UPDATE SET plan = excluded.plan, slot = excluded.slot, status = excluded.status, step = excluded.step, attempt = excluded.attempt,
@@ -78,6 +78,20 @@ func (s *State) PutSlot(ctx context.Context, l *Lease, slot Slot) error {
 		return fmt.Errorf("record schedule of %s in %s: %w", slot.Job, s.name, s.explain(ctx, err))
 	}
 	return nil
+}
+
+// storable is what either database takes of a text that came from elsewhere.
+func storable(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(s, "\uFFFD"))
+	if runes := []rune(s); len(runes) > maxReason {
+		s = string(runes[:maxReason])
+	}
+	return s
 }
 
 func nullStamp(t time.Time) sql.NullInt64 {

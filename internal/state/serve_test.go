@@ -2,6 +2,7 @@ package state
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -33,6 +34,18 @@ func testSchedule(t *testing.T, o Options) {
 		t.Fatal(err)
 	}
 	want.Status, want.Holder, want.Ended, want.Succeeded = SlotDone, "two", night.Add(time.Minute), night.Add(time.Minute)
+	if err := s.PutSlot(t.Context(), second, want); err != nil {
+		t.Fatal(err)
+	}
+	// What a process said last may be anything.
+	odd := want
+	odd.Detail = "a\x00b\xff" + strings.Repeat("ü", 2*maxReason)
+	if err := s.PutSlot(t.Context(), second, odd); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.Slot(t.Context(), "nightly"); err != nil || !strings.HasPrefix(got.Detail, "a b\uFFFDü") {
+		t.Errorf("%.20q, %v", got.Detail, err)
+	}
 	if err := s.PutSlot(t.Context(), second, want); err != nil {
 		t.Fatal(err)
 	}
