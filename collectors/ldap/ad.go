@@ -28,7 +28,7 @@ type activeDir struct {
 
 func newActiveDirectory(r reading) *activeDir {
 	m := newMembers()
-	return &activeDir{reading: r, mapping: newMapping(r.config), v: newView(), members: m, owners: newOwners(m), roster: newRoster(r.config, m), signIn: r.signIns}
+	return &activeDir{reading: r, mapping: newMapping(r.config), v: newView(), members: m, owners: newOwners(r, "managedby", m), roster: newRoster(r.config, m), signIn: r.signIns}
 }
 
 // query implements dialect.

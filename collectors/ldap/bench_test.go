@@ -166,3 +166,46 @@ func BenchmarkLDIF(b *testing.B) {
 	b.ReportMetric(float64(n*b.N)/b.Elapsed().Seconds(), "accounts/s")
 	b.ReportMetric(most, "MiB")
 }
+
+// BenchmarkLDIFByLogin does so with a directory whose groups name their members by login names.
+func BenchmarkLDIFByLogin(b *testing.B) {
+	n := collecttest.Accounts(b, 100_000)
+	file := filepath.Join(b.TempDir(), "posix.ldif")
+	f, err := os.Create(file)
+	if err != nil {
+		b.Fatal(err)
+	}
+	w := bufio.NewWriter(f)
+	for i := range n {
+		fmt.Fprintf(w, "dn: uid=user%[1]d,ou=people,dc=example\nobjectClass: inetOrgPerson\nobjectClass: posixAccount\nuid: user%[1]d\ncn: User %[1]d\nmail: user%[1]d@corp.example\nemployeeNumber: %[1]d\n"+
+			"uidNumber: %[1]d\ngidNumber: 513\nentryUUID: %08[1]x-0000-1000-8000-00000000abcd\n\n", i)
+	}
+	fmt.Fprintf(w, "dn: cn=users,ou=groups,dc=example\nobjectClass: posixGroup\ncn: users\ngidNumber: 513\nentryUUID: ffffffff-0000-1000-8000-00000000abcd\n\n")
+	members := n
+	for g := range n / 1000 {
+		fmt.Fprintf(w, "dn: cn=g%[1]d,ou=groups,dc=example\nobjectClass: posixGroup\ncn: g%[1]d\ngidNumber: %[2]d\nentryUUID: ffffffff-0000-1000-8000-%012[1]d\n", g, 1000+g)
+		for i := range 1000 {
+			fmt.Fprintf(w, "memberUid: user%d\n", g*1000+i)
+			members++
+		}
+		w.WriteByte('\n')
+	}
+	if err := w.Flush(); err != nil {
+		b.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		b.Fatal(err)
+	}
+	k := collector(b, Config{URL: strict.Texts{"ldif:" + file}})
+	most := 0.0
+	for b.Loop() {
+		most = max(most, collecttest.Grown(func() {
+			out := &nowhere{}
+			if _, err := collect.Run(b.Context(), k, out, collect.Options{Limits: collect.DefaultLimits(), Now: time.Now()}); err != nil || out.n < n+members {
+				b.Fatal(out.n, err)
+			}
+		}))
+	}
+	b.ReportMetric(float64(n*b.N)/b.Elapsed().Seconds(), "accounts/s")
+	b.ReportMetric(most, "MiB")
+}

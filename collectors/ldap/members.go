@@ -10,14 +10,13 @@ import (
 )
 
 // members resolves memberships once all entries are read. Groups name their members by something else than the id: a DN,
-// a login name, a SID. It keeps about 5 bytes a membership, 26 a name and 17 a holder, whatever their lengths: names are hashes
+// a login name, a SID. It keeps about 5 bytes a membership, 23 a name and 17 a holder, whatever their lengths: names are hashes
 // with a key, ids are mostly numbers. Nothing in it is a pointer, so that collecting garbage costs no more for it.
 type members struct {
 	a, b    maphash.Seed
-	kinds   []holderKind // of whoever can hold a grant
-	ids     entryIDs     // of the same
-	numbers *collect.Marks
-	holders long[uint32] // by the number of a name: whose it is, counted from 1; 0 while nobody has it
+	kinds   []holderKind   // of whoever can hold a grant
+	ids     entryIDs       // of the same
+	holders *collect.Marks // by name: whose it is, counted from 1; 0 while nobody has it
 	pairs   roll
 	joins   roll
 }
@@ -37,7 +36,7 @@ const (
 var holderKinds = []access.HolderKind{noHolder: "", holderAccount: access.HolderAccount, holderEntitlement: access.HolderEntitlement}
 
 func newMembers() *members {
-	return &members{a: maphash.MakeSeed(), b: maphash.MakeSeed(), numbers: collect.NewMarks()}
+	return &members{a: maphash.MakeSeed(), b: maphash.MakeSeed(), holders: collect.NewMarks()}
 }
 
 // name is a name within a space: "dn" with a canonical DN, "uid" with a folded login name, "sid".
@@ -51,13 +50,7 @@ func (m *members) name(space, text string) nameNo {
 		h.WriteString(text)
 		key[i] = h.Sum64()
 	}
-	n := m.numbers.Get(key)
-	if n == 0 {
-		m.holders.add(0)
-		n = uint32(m.holders.len())
-		m.numbers.Set(key, n)
-	}
-	return nameNo(n - 1)
+	return nameNo(m.holders.Number(key))
 }
 
 // holder makes one known, by its names, and returns its number.
@@ -72,11 +65,11 @@ func (m *members) holder(kind access.HolderKind, id string, names ...nameNo) uin
 }
 
 // call gives one who is known a further name.
-func (m *members) call(n nameNo, no uint32) { *m.holders.at(int(n)) = no + 1 }
+func (m *members) call(n nameNo, no uint32) { m.holders.SetNumbered(uint32(n), no+1) }
 
 // find returns the number of the one with a name.
 func (m *members) find(n nameNo) (no uint32, ok bool) {
-	no = *m.holders.at(int(n))
+	no = m.holders.Numbered(uint32(n))
 	return no - 1, no > 0
 }
 
@@ -153,7 +146,6 @@ const nobody = ^uint32(0)
 // the grants needs the memory.
 func (m *members) put(out collect.Sink) (left, error) {
 	var l left
-	m.numbers = nil
 	stretches := make([]stretch, 0, len(m.pairs.runs)+len(m.joins.runs))
 	for i, r := range m.pairs.runs {
 		stretches = append(stretches, stretch{r.group, &m.pairs.members, 1, r.from, m.pairs.end(i)})
@@ -168,10 +160,10 @@ func (m *members) put(out collect.Sink) (left, error) {
 	}
 	for _, block := range m.pairs.members.blocks {
 		for i, n := range block {
-			block[i] = *m.holders.at(int(n))
+			block[i] = m.holders.Numbered(n)
 		}
 	}
-	m.pairs.runs, m.joins.runs, m.holders = nil, nil, long[uint32]{}
+	m.pairs.runs, m.joins.runs, m.holders = nil, nil, nil
 	slices.SortStableFunc(stretches, func(a, b stretch) int { return cmp.Compare(a.group, b.group) })
 	last := make([]uint32, len(m.kinds)) // by holder: the group, counted from 1, that it was last found in
 	group := ""

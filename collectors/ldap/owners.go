@@ -1,6 +1,8 @@
 package ldap
 
 import (
+	"strings"
+
 	"github.com/lapse-audit/lapse/internal/access"
 	"github.com/lapse-audit/lapse/internal/collect"
 )
@@ -9,6 +11,7 @@ import (
 // by, and an owner may come after what he owns.
 type owners struct {
 	members *members
+	named   bool          // somebody may be named: all but an export without such an attribute
 	known   collect.Texts // by what a roster knows an account, "" for other holders
 	count   uint32        // of known
 	waiting []owned
@@ -21,10 +24,17 @@ type owned struct {
 	owner nameNo
 }
 
-func newOwners(m *members) *owners { return &owners{members: m} }
+// newOwners is for entries of which the attribute names who answers for one, beside the one that is configured.
+func newOwners(r reading, attribute string, m *members) *owners {
+	configured, _, _ := strings.Cut(strings.ToLower(r.config.Fields["owner_id"]), ";")
+	return &owners{members: m, named: r.config.files() == nil || r.given(attribute) || configured != "" && r.given(configured)}
+}
 
 // know says by what a roster knows an account. Accounts come in the order of their numbers.
 func (o *owners) know(no uint32, by string) {
+	if !o.named {
+		return
+	}
 	for ; o.count < no; o.count++ {
 		o.known.Add("")
 	}

@@ -24,6 +24,7 @@ type rfc2307 struct {
 	told     memberships
 	dynamic  dynamic
 	twins    map[nameNo][]uint32 // further holders of a login name or a group number
+	byLogin  bool                // groups may name their members by login names: all but an export that has no memberUid
 	hidden   map[uint32]bool     // groups whose members can't be read
 
 	count struct{ groups, byDN int64 }
@@ -31,7 +32,8 @@ type rfc2307 struct {
 
 func newRFC2307(r reading) *rfc2307 {
 	m := newMembers()
-	d := &rfc2307{reading: r, mapping: newMapping(r.config), v: newView(), members: m, owners: newOwners(m), roster: newRoster(r.config, m), twins: map[nameNo][]uint32{}, hidden: map[uint32]bool{}}
+	d := &rfc2307{reading: r, mapping: newMapping(r.config), v: newView(), members: m, owners: newOwners(r, "owner", m), roster: newRoster(r.config, m), twins: map[nameNo][]uint32{}, hidden: map[uint32]bool{}}
+	d.byLogin = r.config.files() == nil || r.given("memberuid")
 	if r.config.Disabled != "" {
 		if f, err := parseFilter(r.config.Disabled); err == nil { // Validate has read it
 			d.disabled = f

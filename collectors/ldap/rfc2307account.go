@@ -50,8 +50,10 @@ func (d *rfc2307) account(e located, dn, id string, is roles) error {
 
 	no := d.members.holder(access.HolderAccount, id)
 	d.name(no, d.members.name("dn", dn))
-	for _, uid := range v.texts("uid") {
-		d.name(no, d.members.name("uid", foldValue(uid)))
+	if d.byLogin {
+		for _, uid := range v.texts("uid") {
+			d.name(no, d.members.name("uid", foldValue(uid)))
+		}
 	}
 	d.owners.know(no, cmp.Or(a.EmployeeID, a.Email, a.Username))
 	if err := d.roster.person(d.out, e, v, a, no); err != nil {

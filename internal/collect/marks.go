@@ -30,5 +30,22 @@ func (m *Marks) Get(at Mark) uint32 {
 // Set puts a number at a place.
 func (m *Marks) Set(at Mark, n uint32) { m.marks.set(at, n) }
 
+// Number is how many places were set or numbered before this one was: it stands for the place where 16 bytes are too many. One that
+// was not set is, to 0.
+func (m *Marks) Number(at Mark) uint32 {
+	n, ok := m.marks.find(at)
+	if !ok {
+		n = m.marks.count
+		m.marks.set(at, 0)
+	}
+	return n
+}
+
+// Numbered is what is set at the place with a number.
+func (m *Marks) Numbered(n uint32) uint32 { return m.marks.value(n) }
+
+// SetNumbered sets it.
+func (m *Marks) SetNumbered(n, value uint32) { m.marks.entry(n).value = value }
+
 // Len is the number of ids.
 func (m *Marks) Len() int { return int(m.marks.count) }
