@@ -45,6 +45,7 @@ type Screen struct {
 	Coverage   []Coverage // by rule
 
 	lane      *lane
+	again     bool       // made by Only
 	verdictOf []int      // by rule
 	missing   [][]string // by verdict: what its codes from firstMissing on say is missing
 }
@@ -192,6 +193,7 @@ func (s *Screen) Only(ids []string) *Screen {
 		wanted[id] = true
 	}
 	rest := *s
+	rest.again = true
 	rest.Flags = make([]string, len(s.Flags))
 	for i, r := range s.lane.rules {
 		rest.Flags[i] = "false"
