@@ -3,7 +3,6 @@ package app
 import (
 	"context"
 
-	"github.com/lapse-audit/lapse/internal/access"
 	"github.com/lapse-audit/lapse/internal/policy"
 	"github.com/lapse-audit/lapse/internal/scan"
 	"github.com/lapse-audit/lapse/internal/store"
@@ -28,13 +27,14 @@ func (a *App) BenchPolicies(ctx context.Context, c Chosen, n int) ([]policy.Cost
 		}
 		only = ids(chosen)
 	}
-	var rows map[access.SubjectKind][]access.Row
-	err = a.rejudging(ctx, "lapse policy bench", func(ctx context.Context, s *store.Store) (err error) {
-		rows, last, err = scan.Sample(ctx, s, last.ID, n)
+	var costs []policy.Cost
+	err = a.rejudging(ctx, "lapse policy bench", func(ctx context.Context, s *store.Store) error {
+		rows, table, last, err := scan.Sample(ctx, s, last.ID, n)
+		if err != nil {
+			return err
+		}
+		costs, err = policy.Costs(ctx, pack, only, rows, table, policy.EngineOptions{Time: last.Time, RunID: int64(last.ID)})
 		return err
 	})
-	if err != nil {
-		return nil, err
-	}
-	return policy.Costs(ctx, pack, only, rows, policy.EngineOptions{Time: last.Time, RunID: int64(last.ID)})
+	return costs, err
 }

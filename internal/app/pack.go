@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -128,6 +129,24 @@ func (a *App) CheckPolicies() ([]policy.Problem, error) {
 		return nil, err
 	}
 	return policy.Check(policy.Options{Overrides: overrides}, sources...)
+}
+
+// Lanes says of every policy, enabled or not, how far the prefilter lane serves it, by subject and id.
+func (a *App) Lanes(ctx context.Context) ([]policy.Coverage, error) {
+	pack, err := a.Pack()
+	if err != nil {
+		return nil, err
+	}
+	var all []string
+	for _, p := range pack.Policies() {
+		all = append(all, p.ID)
+	}
+	engine, err := policy.NewEngine(ctx, pack, policy.EngineOptions{Time: a.Now(), Only: all})
+	if err != nil {
+		return nil, err
+	}
+	defer engine.Close(context.WithoutCancel(ctx))
+	return engine.Coverage(ctx)
 }
 
 // IsBuiltIn reports whether a file of a policy comes with the program.

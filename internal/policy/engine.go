@@ -31,6 +31,9 @@ type EngineOptions struct {
 	// Unknown, unless nil, hears of each subject that a policy can't judge, because something that it needs to know of it
 	// is not known. Evaluators call it from their goroutines.
 	Unknown func(policy string, subject finding.Subject)
+	// Stands, unless nil, says whether a finding of a policy stands on a subject since the run before. Such a policy judges it
+	// wherever EvalStanding is called, passed over or not: so Unknown hears of it, and nothing is taken for fixed that isn't.
+	Stands func(policy string, subject finding.Subject) bool
 	// Unindexed evaluates without OPA's rule index. It is slower and there to check the index against.
 	Unindexed bool
 

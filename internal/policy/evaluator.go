@@ -180,7 +180,7 @@ func (ev *Evaluator) findings(ctx context.Context, w *work, row access.Row, subj
 	}
 	if !s.every {
 		for i, r := range w.rules {
-			if !s.flags(i) || r.failed.Load() {
+			if r.failed.Load() || !s.judges(i) {
 				continue
 			}
 			input, err := w.documentOf(r).build(row)

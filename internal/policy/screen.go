@@ -28,6 +28,7 @@ const (
 // Coverage says how far the prefilter lane serves a policy.
 type Coverage struct {
 	Policy  string
+	File    string // of the policy
 	Lane    Lane
 	Dropped []prefilter.Dropped // what Rego alone decides
 	Why     string              // of the full lane
@@ -44,6 +45,7 @@ type Screen struct {
 	Coverage   []Coverage // by rule
 
 	lane      *lane
+	again     bool       // made by Only
 	verdictOf []int      // by rule
 	missing   [][]string // by verdict: what its codes from firstMissing on say is missing
 }
@@ -122,7 +124,7 @@ func compileConditions(l *lane) (*ast.Compiler, error) {
 // flag translates one rule. An error is ctx's.
 func (e *Engine) flag(ctx context.Context, l *lane, c *ast.Compiler, r *rule, statement *prefilter.Statement) (string, Coverage, error) {
 	full := func(why string) (string, Coverage, error) {
-		return "true", Coverage{Policy: r.ID, Lane: LaneFull, Why: why}, ctx.Err()
+		return "true", Coverage{Policy: r.ID, File: r.File, Lane: LaneFull, Why: why}, ctx.Err()
 	}
 	if why := unfit(c, r.Policy, append(l.library[:len(l.library):len(l.library)], r.modules...)); why != "" {
 		return full(why)
@@ -144,7 +146,7 @@ func (e *Engine) flag(ctx context.Context, l *lane, c *ast.Compiler, r *rule, st
 	if err != nil {
 		return full(err.Error())
 	}
-	coverage := Coverage{Policy: r.ID, Lane: LanePartly, Dropped: translated.Dropped}
+	coverage := Coverage{Policy: r.ID, File: r.File, Lane: LanePartly, Dropped: translated.Dropped}
 	if translated.Complete() {
 		coverage.Lane = LaneComplete
 	}
@@ -191,6 +193,7 @@ func (s *Screen) Only(ids []string) *Screen {
 		wanted[id] = true
 	}
 	rest := *s
+	rest.again = true
 	rest.Flags = make([]string, len(s.Flags))
 	for i, r := range s.lane.rules {
 		rest.Flags[i] = "false"
@@ -207,8 +210,8 @@ func (e *Engine) Coverage(ctx context.Context) ([]Coverage, error) {
 	var out []Coverage
 	for _, kind := range e.Kinds() {
 		if e.bySource(kind) {
-			for _, id := range e.policies(kind) {
-				out = append(out, Coverage{Policy: id, Lane: LaneFull, Why: whyBySource})
+			for _, p := range e.policies(kind) {
+				out = append(out, Coverage{Policy: p.ID, File: p.File, Lane: LaneFull, Why: whyBySource})
 			}
 			continue
 		}
@@ -221,15 +224,19 @@ func (e *Engine) Coverage(ctx context.Context) ([]Coverage, error) {
 	return out, nil
 }
 
-// policies are those that judge a kind of subject, of whatever source.
-func (e *Engine) policies(kind access.SubjectKind) []string {
-	ids := map[string]bool{}
+// policies are those that judge a kind of subject, of whatever source, by id.
+func (e *Engine) policies(kind access.SubjectKind) []*Policy {
+	byID := map[string]*Policy{}
 	for key, l := range e.lanes {
 		for _, r := range l.rules {
 			if key.kind == kind {
-				ids[r.ID] = true
+				byID[r.ID] = r.Policy
 			}
 		}
 	}
-	return keys(ids)
+	var out []*Policy
+	for _, id := range keys(byID) {
+		out = append(out, byID[id])
+	}
+	return out
 }

@@ -13,8 +13,23 @@ import (
 // screened says which rules a subject is evaluated by.
 type screened struct {
 	every   bool
-	counted bool     // Count has counted the subject as not flagged
-	mask    []uint64 // of the rules that the screen flags
+	counted bool                // Count has counted the subject as not flagged
+	mask    []uint64            // of the rules that the screen flags
+	stands  func(rule int) bool // whether a finding of the rule stands; nil: of none
+	again   bool                // those that stand have judged the subject before
+}
+
+// judges reports whether a rule evaluates the subject.
+func (s screened) judges(rule int) bool {
+	switch {
+	case s.every:
+		return true
+	case s.stands == nil:
+		return s.flags(rule)
+	case s.again:
+		return s.flags(rule) && !s.stands(rule)
+	}
+	return s.flags(rule) || s.stands(rule)
 }
 
 func (s screened) flags(rule int) bool { return s.mask[rule/64]&(1<<(rule%64)) != 0 }
@@ -26,14 +41,30 @@ func (s screened) passedOver(rule int) bool { return s.counted && !s.flags(rule)
 // of Flags[i], bit i of mask[1] that of Flags[64+i]. A sample is evaluated by all policies; if one that is not in the mask
 // flags it all the same, Doubts says so. For the rest it is as Eval.
 func (ev *Evaluator) EvalScreened(ctx context.Context, s *Screen, row access.Row, mask []uint64, sample bool, emit func(Result) error) error {
+	return ev.evalScreened(ctx, s, row, screened{every: sample, counted: true, mask: mask}, emit)
+}
+
+// EvalStanding is EvalScreened for a subject on which findings stand: their policies evaluate it too. With a screen of
+// Screen.Only they don't, because they have done so before.
+func (ev *Evaluator) EvalStanding(ctx context.Context, s *Screen, row access.Row, mask []uint64, emit func(Result) error) error {
+	how := screened{counted: true, mask: mask, again: s.again}
+	if stands := ev.engine.options.Stands; stands != nil {
+		w := ev.work[s.lane]
+		subject := w.identity.subject(row)
+		how.stands = func(rule int) bool { return stands(w.rules[rule].ID, subject) }
+	}
+	return ev.evalScreened(ctx, s, row, how, emit)
+}
+
+func (ev *Evaluator) evalScreened(ctx context.Context, s *Screen, row access.Row, how screened, emit func(Result) error) error {
 	w := ev.work[s.lane]
-	if want := MaskWords(len(w.rules)); len(mask) != want {
-		return fmt.Errorf("evaluate %s: mask of %d words, want %d", s.Kind, len(mask), want)
+	if want := MaskWords(len(w.rules)); len(how.mask) != want {
+		return fmt.Errorf("evaluate %s: mask of %d words, want %d", s.Kind, len(how.mask), want)
 	}
 	if len(row) != len(w.columns.index) {
 		return fmt.Errorf("evaluate %s: row has %d columns, want %d", s.Kind, len(row), len(w.columns.index))
 	}
-	return ev.eval(ctx, w, row, w.identity.subject(row), screened{every: sample, counted: true, mask: mask}, emit)
+	return ev.eval(ctx, w, row, w.identity.subject(row), how, emit)
 }
 
 // MaskWords is how many words a mask of so many flags has.

@@ -30,7 +30,7 @@ func evaluate(ctx context.Context, o Options, run *store.Run) (judgement, error)
 	if err != nil {
 		return judgement{}, err
 	}
-	engine, err := policy.NewEngine(ctx, o.Pack, policy.EngineOptions{Time: o.Time, RunID: int64(run.ID), Unknown: standing.cantJudge})
+	engine, err := policy.NewEngine(ctx, o.Pack, policy.EngineOptions{Time: o.Time, RunID: int64(run.ID), Unknown: standing.cantJudge, Stands: standing.stands})
 	if err != nil {
 		return judgement{}, err
 	}

@@ -139,26 +139,27 @@ func Remake(ctx context.Context, s *store.Store, run uint64, kind access.Subject
 	return nil
 }
 
-// Sample makes the subjects of a kept run again and reads up to n of each kind, spread over all of them.
-func Sample(ctx context.Context, s *store.Store, run uint64, n int) (map[access.SubjectKind][]access.Row, store.RunInfo, error) {
+// Sample makes the subjects of a kept run again and reads up to n of each kind, spread over all of them. The table takes the
+// place of the first of them.
+func Sample(ctx context.Context, s *store.Store, run uint64, n int) (map[access.SubjectKind][]access.Row, policy.Table, store.RunInfo, error) {
 	past, err := revisit(ctx, s, run)
 	if err != nil {
-		return nil, store.RunInfo{}, err
+		return nil, nil, store.RunInfo{}, err
 	}
 	out := map[access.SubjectKind][]access.Row{}
 	for _, kind := range access.SubjectKinds() {
 		slices, err := past.Slices(ctx, kind)
 		if err != nil {
-			return nil, past.RunInfo, err
+			return nil, nil, past.RunInfo, err
 		}
 		for i := range slices {
 			if err := past.BuildSubjects(ctx, kind, i); err != nil {
-				return nil, past.RunInfo, err
+				return nil, nil, past.RunInfo, err
 			}
 			share := (n - len(out[kind])) / (slices - i)
 			for row, err := range past.Subjects(ctx, kind, i) {
 				if err != nil {
-					return nil, past.RunInfo, err
+					return nil, nil, past.RunInfo, err
 				}
 				if share <= 0 {
 					break
@@ -168,5 +169,5 @@ func Sample(ctx context.Context, s *store.Store, run uint64, n int) (map[access.
 			}
 		}
 	}
-	return out, past.RunInfo, nil
+	return out, table{past}, past.RunInfo, nil
 }

@@ -103,7 +103,12 @@ func (s *screening) judge(ctx context.Context, run *store.Run, ev *policy.Evalua
 		if err != nil {
 			return err
 		}
-		if err := ev.EvalScreened(ctx, s.screen, subject.Row, subject.Mask, subject.Sample, h.add); err != nil {
+		if subject.Stands && !subject.Sample {
+			err = ev.EvalStanding(ctx, s.screen, subject.Row, subject.Mask, h.add)
+		} else {
+			err = ev.EvalScreened(ctx, s.screen, subject.Row, subject.Mask, subject.Sample, h.add)
+		}
+		if err != nil {
 			return err
 		}
 		if err := h.writeMany(); err != nil {

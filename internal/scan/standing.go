@@ -33,11 +33,16 @@ func newStanding(ctx context.Context, run *store.Run) (*standing, error) {
 
 // cantJudge is policy.EngineOptions.Unknown.
 func (s *standing) cantJudge(policy string, subject finding.Subject) {
-	j := store.Judged{Policy: policy, Subject: subject}
-	if _, stands := s.seen[maphash.Comparable(s.seed, j)]; !stands {
+	if !s.stands(policy, subject) {
 		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.unknown = append(s.unknown, j)
+	s.unknown = append(s.unknown, store.Judged{Policy: policy, Subject: subject})
+}
+
+// stands is policy.EngineOptions.Stands.
+func (s *standing) stands(policy string, subject finding.Subject) bool {
+	_, stands := s.seen[maphash.Comparable(s.seed, store.Judged{Policy: policy, Subject: subject})]
+	return stands
 }

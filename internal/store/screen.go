@@ -30,21 +30,22 @@ type Parameter struct {
 	Value any
 }
 
-// Sample is chosen by the subjects' numbers: about one in Every, the same ones for a Seed. Every 0 chooses none. To it
-// belong all on which a finding stands since the run before: whether it is fixed must be known, not only not found. Left
-// out, the subjects of the sample are not read at all.
+// Sample is chosen by the subjects' numbers: about one in Every, the same ones for a Seed. Every 0 chooses none. Left out, the
+// subjects of the sample are not read at all.
 type Sample struct {
 	Seed    uint64
 	Every   uint64
 	LeftOut bool
 }
 
-// Screened is a subject that some flag holds for, or that belongs to the sample. Bit i of Mask[0] is Flags[i]. The row is
-// to be used as one of Subjects.
+// Screened is a subject that some flag holds for, that belongs to the sample, or on which a finding stands since the run
+// before: whether that is fixed must be known, not only not found. Bit i of Mask[0] is Flags[i]. The row is to be used as one of
+// Subjects.
 type Screened struct {
 	Row    access.Row
 	Mask   []uint64
 	Sample bool
+	Stands bool
 }
 
 // VerdictCount is how many subjects of a source have these verdicts.
@@ -97,8 +98,9 @@ func (r *Run) ScreenSubjects(ctx context.Context, kind access.SubjectKind, slice
 			text   string
 			mask   []uint64
 			sample bool
+			stands bool
 		}
-		scan := func(rows driver.Rows, p *packedRow) error { return rows.Scan(&p.text, &p.mask, &p.sample) }
+		scan := func(rows driver.Rows, p *packedRow) error { return rows.Scan(&p.text, &p.mask, &p.sample, &p.stands) }
 		for p, err := range stream(ctx, r.s, scan, screenQuery(kind, s), r.screenParameters(slice, s)...) {
 			if err != nil {
 				fail(err)
@@ -109,7 +111,7 @@ func (r *Run) ScreenSubjects(ctx context.Context, kind access.SubjectKind, slice
 				fail(err)
 				return
 			}
-			if !yield(Screened{row, p.mask, p.sample}, nil) {
+			if !yield(Screened{row, p.mask, p.sample, p.stands}, nil) {
 				return
 			}
 		}
@@ -124,10 +126,11 @@ func screenQuery(kind access.SubjectKind, s Screen) string {
 	if access.SchemaOf(kind).Root.Lookup("source.uid") != nil {
 		source = "ifNull(source_uid, '')"
 	}
-	sample := fmt.Sprintf("(%s, %s) IN (SELECT source, subject FROM finding_states WHERE run = {previous:UInt64} AND status != 'closed' AND subject_kind = '%s')",
+	sample := "false"
+	stands := fmt.Sprintf("(%s, %s) IN (SELECT source, subject FROM finding_states WHERE run = {previous:UInt64} AND status != 'closed' AND subject_kind = '%s')",
 		source, subjectIDs[kind], kind)
 	if s.Sample.Every > 0 {
-		sample += " OR sipHash64({seed:UInt64}, no) % {every:UInt64} = 0"
+		sample = "sipHash64({seed:UInt64}, no) % {every:UInt64} = 0"
 	}
 	if s.Sample.LeftOut {
 		which = " AND NOT sample"
@@ -137,9 +140,9 @@ func screenQuery(kind access.SubjectKind, s Screen) string {
 	for i := range words {
 		nonzero[i] = fmt.Sprintf(" OR mask[%d] != 0", i+1)
 	}
-	return "SELECT formatRow('RowBinary', " + strings.Join(columnNames(kind), ", ") + "), mask, sample\nFROM (SELECT *, [" + strings.Join(words, ", ") +
-		"] AS mask, CAST(" + sample + ", 'Bool') AS sample FROM " + asked(kind, s, s.Flags) + ")" +
-		" WHERE (sample" + strings.Join(nonzero, "") + ")" + which + " ORDER BY no SETTINGS max_block_size = 1024, " + screenSettings
+	return "SELECT formatRow('RowBinary', " + strings.Join(columnNames(kind), ", ") + "), mask, sample, stands\nFROM (SELECT *, [" + strings.Join(words, ", ") +
+		"] AS mask, CAST(" + sample + ", 'Bool') AS sample, CAST(" + stands + ", 'Bool') AS stands FROM " + asked(kind, s, s.Flags) + ")" +
+		" WHERE (sample OR stands" + strings.Join(nonzero, "") + ")" + which + " ORDER BY no SETTINGS max_block_size = 1024, " + screenSettings
 }
 
 // asked is a slice of a kind's subjects, with those atoms that expressions use.

@@ -31,7 +31,7 @@ func (r *Rule) Always() bool { return r.over == truth(true) }
 type Dropped struct {
 	File string
 	Line int
-	Text string // as OPA sees it: parameters filled in
+	Text string // as it is written, or what partial evaluation has made of it
 	Why  string // and what to write instead, if there is something
 }
 

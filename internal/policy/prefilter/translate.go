@@ -376,7 +376,13 @@ func (t *translator) inner(s *scope, x *ast.Expr, beside []*ast.Expr) *scope {
 	return in
 }
 
-func (t *translator) drop(x *ast.Expr, why string) pair { return t.dropAs(x, x.String(), why) }
+func (t *translator) drop(x *ast.Expr, why string) pair {
+	text := x.String()
+	if loc := location(x); loc != nil && len(loc.Text) > 0 {
+		text = string(loc.Text)
+	}
+	return t.dropAs(x, text, why)
+}
 
 func (t *translator) dropAs(x *ast.Expr, text, why string) pair {
 	d := Dropped{Why: why, Text: shorten(text)}
