@@ -99,7 +99,7 @@ func (w *workspace) listen(cmd *exec.Cmd, socket bool) (*listening, error) {
 			}
 		}(w.socket)
 	case err := <-l.ended:
-		return nil, fmt.Errorf("notify listen ended: %v\n%s", err, l.log())
+		return nil, fmt.Errorf("notify listen ended: %s: %w", l.log(), err)
 	case <-time.After(time.Minute):
 		_ = cmd.Process.Kill()
 		return nil, fmt.Errorf("notify listen takes no answers")

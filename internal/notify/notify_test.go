@@ -427,6 +427,48 @@ func TestAskedAnew(t *testing.T) {
 	}
 }
 
+// A message says of each item what was decided and then what came of it, and where an item is asked about by now: it never keeps a
+// button for what is answered elsewhere.
+func TestOlderMessagesSayWhere(t *testing.T) {
+	b := newBench(t, 1)
+	b.must()
+	first := b.post.messages[0]
+	said := func(key string) string {
+		t.Helper()
+		m, err := b.state.Outgoing(t.Context(), key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		msg, err := decode(m.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return msg.Decided[b.open[0].Finding.Fingerprint]
+	}
+	b.now = b.now.AddDate(0, 0, b.own.Settings.RemindDays[0])
+	if s := b.must(); s.Sent != 1 || s.Updated != 1 {
+		t.Fatalf("the reminder: %+v", s)
+	}
+	if got := said(first.Key); got != "asked again in a newer message" {
+		t.Errorf("the first message says %q", got)
+	}
+	reminder := b.post.messages[1]
+	by := reminder.To.Person
+	d := Decision{Channel: ChannelCLI, Who: by, Finding: b.open[0].Finding.Fingerprint, Answer: Later, ID: "click"}
+	if _, err := b.pipeline().Answer(t.Context(), d, &b.open[0]); err != nil {
+		t.Fatal(err)
+	}
+	open := b.open
+	b.open, b.now = nil, b.now.AddDate(0, 0, 1)
+	b.must()
+	b.must()
+	b.open = open
+	if got := said(reminder.Key); !strings.HasPrefix(got, "asked again on ") || !strings.HasSuffix(got, "; a scan finds it no more") || strings.Count(got, ";") != 1 {
+		t.Errorf("the reminder says %q", got)
+	}
+	b.whole()
+}
+
 // The summary is told once a run, and not where there is nothing to tell.
 func TestSummary(t *testing.T) {
 	b := newBench(t, 3)
