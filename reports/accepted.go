@@ -170,7 +170,7 @@ func (a Accepted) CSV(w io.Writer) error {
 func (a Accepted) Markdown(w io.Writer) error {
 	var b strings.Builder
 	day := func(t time.Time) string { return t.In(a.zone()).Format(time.DateOnly) }
-	fmt.Fprintf(&b, "# Exceptions\n\n%s in force, %d of them broad and %d never-ending. Without them %s more would stand, as of run %d (%s).\n", thousands(a.InForce()), a.Broad(), a.Endless(),
+	fmt.Fprintf(&b, "# Exceptions\n\n%s in force, %d of them broad and %d never-ending. Without them %s would stand beside the others, as of run %d (%s).\n", thousands(a.InForce()), a.Broad(), a.Endless(),
 		count(a.Covered(), "finding", "findings"), a.Run, a.RunTime.In(a.zone()).Format("2006-01-02 15:04 MST"))
 	for _, part := range []struct {
 		title   string

@@ -187,7 +187,7 @@ func (r Review) Markdown(w io.Writer) error {
 				who = i.By + ", " + when(i.At)
 			}
 			why := i.Reason
-			if why == "" {
+			if why == "" && i.By == "" {
 				why = strings.Join(i.Hard, "; ")
 			}
 			fmt.Fprintf(&b, "| %d | %s | %s | %s | %s |\n", i.Item, cell(i.holder()), cell(i.Entitlement+" in "+i.SourceName), cell(who), cell(why))

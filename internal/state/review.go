@@ -118,9 +118,10 @@ func (s *State) StartReview(ctx context.Context, actor Actor, r Review, items []
 	return r, nil
 }
 
-// insertReviewItems writes many rows a statement: a statement a row would be a round trip each.
+// insertReviewItems writes many rows a statement: a statement a row would be a round trip each. SQLite looks each numbered
+// parameter up among all of the statement, so that with very many rows the statement takes longer than the round trips.
 func (d *decision) insertReviewItems(review string, items []ReviewItem) error {
-	const columns, batch = 8, 1000
+	const columns, batch = 8, 50
 	for len(items) > 0 {
 		part := items[:min(batch, len(items))]
 		items = items[len(part):]

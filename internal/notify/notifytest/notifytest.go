@@ -2,6 +2,8 @@
 package notifytest
 
 import (
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -31,6 +33,13 @@ func Message(key string) notify.Message {
 		Message: "<b>*Bobby* & \u202esivat\x1b[31m left 7 days ago"}, SourceName: "CRM", Name: "bobby", FirstSeen: time.Date(2026, 11, 2, 2, 0, 0, 0, time.UTC), Severity: finding.High}
 	return notify.Message{Key: key, Kind: notify.First, To: notify.Recipient{Person: "hr:m1", Name: "Mia Moor", Email: "mia@example.com", Zone: time.UTC}, Run: 2,
 		Items: []notify.Item{{Finding: f, Why: "manager", Answers: []notify.Answer{notify.Keep, notify.NotMine}}}}
+}
+
+// Notice is one that has no items.
+func Notice(key string) notify.Message {
+	m := Message(key)
+	m.Kind, m.Items, m.Title, m.Lines = notify.Notice, nil, "Access waits for your review", []string{"item 1: <b>*Bobby* \u202esivat\x1b[31m holds deals", "the rest is not shown"}
+	return m
 }
 
 // Run asks for what the contract says: a message arrives, once however often it is sent, can be found where the channel can
@@ -65,5 +74,18 @@ func Run(t *testing.T, s Suite) {
 	}
 	if got := s.Received(t); len(got) < 2 {
 		t.Errorf("another message was taken for the first: %+v", got)
+	}
+}
+
+// RunNotices asks that what is only to be known arrives whole.
+func RunNotices(t *testing.T, s Suite) {
+	const key = "notice-1"
+	if _, err := s.Channel.Send(t.Context(), Notice(key)); err != nil {
+		t.Fatal(err)
+	}
+	got := s.Received(t)
+	i := slices.IndexFunc(got, func(d Delivery) bool { return d.Key == key })
+	if i < 0 || !strings.Contains(got[i].Text, "Access waits for your review") || !strings.Contains(got[i].Text, "the rest is not shown") {
+		t.Errorf("a notice doesn't arrive whole: %+v", got)
 	}
 }

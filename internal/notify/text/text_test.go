@@ -27,6 +27,7 @@ func TestContract(t *testing.T) {
 		return out
 	}
 	notifytest.Run(t, notifytest.Suite{Channel: text.New(dir), Received: received})
+	notifytest.RunNotices(t, notifytest.Suite{Channel: text.New(dir), Received: received})
 	for _, d := range received(t) {
 		if strings.ContainsAny(d.Text, "\x1b\u202e") {
 			t.Errorf("%s: a name moves the cursor: %q", d.Key, d.Text)

@@ -52,11 +52,12 @@ func TestContract(t *testing.T) {
 	r := &receiver{t: t, seen: map[string]bool{}}
 	server := httptest.NewServer(r)
 	t.Cleanup(server.Close)
-	notifytest.Run(t, notifytest.Suite{Channel: webhook.New(server.URL, secret), Blind: true, Received: func(*testing.T) []notifytest.Delivery {
+	suite := notifytest.Suite{Channel: webhook.New(server.URL, secret), Blind: true, Received: func(*testing.T) []notifytest.Delivery {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		return r.got
-	}})
+	}}
+	notifytest.Run(t, suite)
 	if len(r.got) != 3 || !strings.Contains(r.got[1].Text, `"decided":"kept by Mia"`) || !strings.Contains(r.got[1].Text, `"update":true`) {
 		t.Errorf("the update: %+v", r.got)
 	}
@@ -65,6 +66,7 @@ func TestContract(t *testing.T) {
 			t.Errorf("%s is no JSON", d.Text)
 		}
 	}
+	notifytest.RunNotices(t, suite)
 	if _, err := webhook.New(server.URL, "another").Send(t.Context(), notifytest.Message("key-3")); err == nil || errors.Is(err, notify.ErrUnsure) {
 		t.Errorf("a forged message was taken: %v", err)
 	}
