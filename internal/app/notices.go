@@ -61,16 +61,16 @@ func noticeKey(parts ...string) string {
 // reviewNotices tell each reviewer what waits for them: when a review starts, on the days of notify.remind_days, and when it is
 // due.
 func (a *App) reviewNotices(ctx context.Context, decisions *state.State, owners *notify.Owners) ([]notify.Message, error) {
-	all, err := decisions.Reviews(ctx)
+	all, err := a.Reviews(ctx)
 	if err != nil {
 		return nil, err
 	}
 	var out []notify.Message
 	for _, r := range all {
-		if r.At.After(a.Now()) {
+		if r.At.After(a.Now()) || len(r.Waiting("")) == 0 {
 			continue
 		}
-		f, err := readReview(ctx, decisions, r)
+		f, err := readReview(ctx, decisions, r.Review)
 		if err != nil {
 			return nil, err
 		}
@@ -112,13 +112,13 @@ func (a *App) reviewNotice(owners *notify.Owners, f ReviewFile, who string, item
 	asks := fmt.Sprintf("Review %s asks you about %s", f.ID, countItems(len(items)))
 	due := f.Due.In(a.Config.Location).Format("2006-01-02 15:04 MST")
 	say := func(format string, args ...any) { m.Lines = append(m.Lines, fmt.Sprintf(format, args...)) }
-	switch {
-	case round == "closed":
+	switch round {
+	case "closed":
 		m.Title = "Access that nobody reviewed in time"
 		say("%s that nobody decided before it was closed. What is neither approved nor taken away stays as it is.", asks)
-	case round == "overdue":
+	case "overdue":
 		say("%s, and was due %s. What you don't decide goes to the security team when it is closed.", asks, due)
-	case round == "0":
+	case "0":
 		say("%s, by %s. What you don't decide goes to the security team.", asks, due)
 	default:
 		m.Title = "Reminder: access waits for your review"

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -136,21 +137,23 @@ func (a *App) grants(ctx context.Context, run store.RunInfo, scope review.Scope)
 			}
 		}
 	}
-	held, err := a.held(ctx, run, store.HeldFilter{Sources: scope.Sources})
-	if err != nil {
-		return nil, nil, err
-	}
-	for h, err := range held {
-		if err != nil {
-			return nil, nil, err
-		}
+	unknown := map[[2]string]int{} // source and what is not known
+	err = a.eachHeld(ctx, run, store.HeldFilter{Sources: scope.Sources}, func(h store.Held) {
 		at := key{h.Source, h.Entitlement}
 		holders[at]++
 		g := grantOf(h)
 		g.Tags = tags[at]
 		if scope.Match(g) {
 			out = append(out, g)
+		} else if why := scope.Unknown(g); why != "" {
+			unknown[[2]string{g.Source, why}]++
 		}
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, k := range slices.SortedFunc(maps.Keys(unknown), comparePairs) {
+		notes = append(notes, fmt.Sprintf("of %d grants in %s nobody knows %s, so they are left out", unknown[k], k[0], k[1]))
 	}
 	for i := range out {
 		out[i].Holders = holders[key{out[i].Source, out[i].Entitlement}]
@@ -167,18 +170,25 @@ func grantOf(h store.Held) review.Grant {
 		GrantedDays: h.GrantedDays, UsedDays: h.UsedDays, ReviewDays: h.ReviewDays, Approved: h.Approved, PeerShare: h.PeerShare, Peers: h.Peers}
 }
 
-// held reads who holds what in a run. Its subjects are there until another run's are made: then they are made again.
-func (a *App) held(ctx context.Context, run store.RunInfo, f store.HeldFilter) (func(func(store.Held, error) bool), error) {
-	there, err := a.store.HasSubjects(ctx, run.ID)
-	if err == nil && !there {
-		err = a.rejudging(ctx, "lapse review", func(ctx context.Context, s *store.Store) error {
-			return scan.Remake(ctx, s, run.ID, access.SubjectAccount)
-		})
-	}
-	if err != nil {
-		return nil, err
-	}
-	return a.store.Held(ctx, run.ID, f), nil
+// eachHeld reads who holds what in a run. Its subjects are there until another run's are made: then they are made again. It
+// holds the lease meanwhile: of subjects that somebody takes away while they are read, some would seem to hold nothing.
+func (a *App) eachHeld(ctx context.Context, run store.RunInfo, f store.HeldFilter, each func(store.Held)) error {
+	return a.rejudging(ctx, "lapse review", func(ctx context.Context, s *store.Store) error {
+		there, err := s.HasSubjects(ctx, run.ID)
+		if err == nil && !there {
+			err = scan.Remake(ctx, s, run.ID, access.SubjectAccount)
+		}
+		if err != nil {
+			return err
+		}
+		for h, err := range s.Held(ctx, run.ID, f) {
+			if err != nil {
+				return err
+			}
+			each(h)
+		}
+		return nil
+	})
 }
 
 // ReviewFile is a review with its items and all that happened to them.

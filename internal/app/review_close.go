@@ -45,35 +45,45 @@ func (a *App) RefreshReview(ctx context.Context, actor state.Actor, name string)
 	if err != nil {
 		return ReviewRefresh{}, err
 	}
-	out := ReviewRefresh{Settled: []review.SettledItem{}}
+	var out ReviewRefresh
 	_, err = decisions.ChangeReview(ctx, actor, name, func(_ state.Review, so []state.ReviewEvent) ([]state.ReviewEvent, error) {
-		now := newReviewFile(f.Review, f.List, so)
-		settled, moved := map[string][]int64{}, map[[2]string][]int64{}
-		for _, n := range now.Waiting("") {
-			it := now.List[n-1]
-			s, _ := now.Item(n)
-			if why := gone[n]; why != "" {
-				settled[why] = append(settled[why], n)
-				out.Settled = append(out.Settled, review.SettledItem{N: n, Why: why})
-				continue
-			}
-			if owners.MayReview(s.Reviewer, heldBy(it)) != "" {
-				to := owners.Reviewer(heldBy(it), reviewFirst[now.Reviewers], append(slices.Clone(s.Passed), s.Reviewer)).To.ID()
-				moved[[2]string{s.Reviewer, to}] = append(moved[[2]string{s.Reviewer, to}], n)
-				out.Moved++
-			}
-		}
 		var events []state.ReviewEvent
-		for _, why := range slices.Sorted(maps.Keys(settled)) {
-			events = append(events, state.ReviewEvent{Kind: state.ReviewSettled, At: a.Now(), By: settler, Items: settled[why], Reason: why, Run: run.ID})
-		}
-		for _, k := range slices.SortedFunc(maps.Keys(moved), compareMoves) {
-			events = append(events, state.ReviewEvent{Kind: state.ReviewDelegated, At: a.Now(), By: settler, Items: moved[k], From: k[0], To: k[1],
-				Reason: "can't be asked any more: " + owners.MayReview(k[0], notify.Held{})})
+		events, out = refreshed(newReviewFile(f.Review, f.List, so), owners, gone)
+		for i := range events {
+			events[i].At, events[i].By, events[i].Run = a.Now(), settler, run.ID
 		}
 		return events, nil
 	})
 	return out, err
+}
+
+// refreshed says what has happened by itself to what waits: gone says why items need no decision any more.
+func refreshed(f ReviewFile, owners *notify.Owners, gone map[int64]string) ([]state.ReviewEvent, ReviewRefresh) {
+	out := ReviewRefresh{Settled: []review.SettledItem{}}
+	settled, moved := map[string][]int64{}, map[[2]string][]int64{}
+	for _, n := range f.Waiting("") {
+		it := f.List[n-1]
+		s, _ := f.Item(n)
+		if why := gone[n]; why != "" {
+			settled[why] = append(settled[why], n)
+			out.Settled = append(out.Settled, review.SettledItem{N: n, Why: why})
+			continue
+		}
+		if owners.MayReview(s.Reviewer, heldBy(it)) != "" {
+			to := owners.Reviewer(heldBy(it), reviewFirst[f.Reviewers], append(slices.Clone(s.Passed), s.Reviewer)).To.ID()
+			moved[[2]string{s.Reviewer, to}] = append(moved[[2]string{s.Reviewer, to}], n)
+			out.Moved++
+		}
+	}
+	var events []state.ReviewEvent
+	for _, why := range slices.Sorted(maps.Keys(settled)) {
+		events = append(events, state.ReviewEvent{Kind: state.ReviewSettled, Items: settled[why], Reason: why})
+	}
+	for _, k := range slices.SortedFunc(maps.Keys(moved), comparePairs) {
+		events = append(events, state.ReviewEvent{Kind: state.ReviewDelegated, Items: moved[k], From: k[0], To: k[1],
+			Reason: "can't be asked any more: " + owners.MayReview(k[0], notify.Held{})})
+	}
+	return events, out
 }
 
 // refreshReviews does so for all that are not closed.
@@ -93,7 +103,15 @@ func (a *App) refreshReviews(ctx context.Context, actor state.Actor) error {
 	return nil
 }
 
-func compareMoves(a, b [2]string) int { return slices.Compare(a[:], b[:]) }
+func set(items []int64) map[int64]bool {
+	out := make(map[int64]bool, len(items))
+	for _, n := range items {
+		out[n] = true
+	}
+	return out
+}
+
+func comparePairs(a, b [2]string) int { return slices.Compare(a[:], b[:]) }
 
 // DelegateReview lets somebody else decide what waits for one: of the given items, or of none all. What the other may not
 // decide stays where it is; those are returned.
@@ -128,12 +146,14 @@ func (a *App) DelegateReview(ctx context.Context, actor state.Actor, name, from,
 		if len(waiting) == 0 {
 			return nil, fmt.Errorf("nothing waits for %s", asked)
 		}
+		wanted := set(items)
 		var events []state.ReviewEvent
 		byTo := map[string][]int64{}
 		for _, n := range waiting {
-			if len(items) > 0 && !slices.Contains(items, n) {
+			if len(items) > 0 && !wanted[n] {
 				continue
 			}
+			delete(wanted, n)
 			s, _ := now.Item(n)
 			key, err := delegate(owners, now.List[n-1], s, to)
 			if err != nil {
@@ -143,10 +163,8 @@ func (a *App) DelegateReview(ctx context.Context, actor state.Actor, name, from,
 			byTo[key] = append(byTo[key], n)
 			moved++
 		}
-		for _, n := range items {
-			if !slices.Contains(waiting, n) {
-				stay[n] = fmt.Sprintf("it does not wait for %s", asked)
-			}
+		for n := range wanted {
+			stay[n] = fmt.Sprintf("it does not wait for %s", asked)
 		}
 		for key, n := range byTo { // there is one at most
 			events = append(events, state.ReviewEvent{Kind: state.ReviewDelegated, At: a.Now(), By: actor.ID, Items: n, From: asked, To: key, Reason: reason})
@@ -192,13 +210,14 @@ func (a *App) CloseReview(ctx context.Context, actor state.Actor, name string, e
 var ErrNothingToPlan = errors.New("nothing is to be taken away that is in no plan yet")
 
 // PlanReview makes a plan of what a review decided to take away. It changes nothing: the plan is approved and carried out as any
-// other, and its guards hold.
-func (a *App) PlanReview(ctx context.Context, actor state.Actor, name string) (Drafted, error) {
+// other, and its guards hold. With again the plan takes the place of those that were made before and are not done with: one that
+// is too old is not carried out any more.
+func (a *App) PlanReview(ctx context.Context, actor state.Actor, name string, again bool) (Drafted, error) {
 	f, err := a.Review(ctx, name)
 	if err != nil {
 		return Drafted{}, err
 	}
-	items := f.Unplanned()
+	items := f.Unplanned(again)
 	if len(items) == 0 {
 		return Drafted{}, ErrNothingToPlan
 	}
@@ -206,11 +225,15 @@ func (a *App) PlanReview(ctx context.Context, actor state.Actor, name string) (D
 	if err != nil {
 		return Drafted{}, err
 	}
-	d, err := a.reviewPlan(ctx, decisions, name, items)
+	before, err := reviewPlans(ctx, decisions, name)
 	if err != nil {
-		return d, err
+		return Drafted{}, err
 	}
-	if d.Plan.ID == "" {
+	var d Drafted
+	// The process may have ended before it was recorded that a plan was made of these.
+	if i := slices.IndexFunc(before, func(d Drafted) bool { return slices.Equal(d.Plan.ReviewItems, items) }); i >= 0 && !again {
+		d = before[i]
+	} else {
 		run, err := a.run(ctx, 0)
 		if err != nil {
 			return d, err
@@ -220,9 +243,16 @@ func (a *App) PlanReview(ctx context.Context, actor state.Actor, name string) (D
 			return d, err
 		}
 	}
+	for _, old := range before {
+		if again {
+			if err := decisions.EndPlan(ctx, actor, old.Plan.ID, "replaced by "+d.Plan.ID); err != nil {
+				return d, err
+			}
+		}
+	}
 	_, err = decisions.ChangeReview(ctx, actor, name, func(_ state.Review, so []state.ReviewEvent) ([]state.ReviewEvent, error) {
-		still := newReviewFile(f.Review, f.List, so).Unplanned()
-		planned := slices.DeleteFunc(slices.Clone(d.Plan.ReviewItems), func(n int64) bool { return !slices.Contains(still, n) })
+		still := set(newReviewFile(f.Review, f.List, so).Unplanned(again))
+		planned := slices.DeleteFunc(slices.Clone(d.Plan.ReviewItems), func(n int64) bool { return !still[n] })
 		if len(planned) == 0 {
 			return nil, nil
 		}
@@ -231,26 +261,27 @@ func (a *App) PlanReview(ctx context.Context, actor state.Actor, name string) (D
 	return d, err
 }
 
-// reviewPlan is the plan that was made of the same items before, in case the process ended before that was recorded.
-func (a *App) reviewPlan(ctx context.Context, decisions *state.State, name string, items []int64) (Drafted, error) {
+// reviewPlans are the plans of a review that are not done with.
+func reviewPlans(ctx context.Context, decisions *state.State, name string) ([]Drafted, error) {
 	plans, err := decisions.Plans(ctx, state.PlanFilter{Kind: remediate.KindReview})
 	if err != nil {
-		return Drafted{}, err
+		return nil, err
 	}
+	var out []Drafted
 	for _, p := range plans {
 		whole, err := decisions.PlanByID(ctx, p.ID)
 		if err != nil {
-			return Drafted{}, err
+			return nil, err
 		}
 		plan, err := remediate.Unseal(whole)
 		if err != nil {
-			return Drafted{}, err
+			return nil, err
 		}
-		if plan.Review == name && slices.Equal(plan.ReviewItems, items) {
-			return Drafted{Plan: plan, Recorded: whole}, nil
+		if plan.Review == name {
+			out = append(out, Drafted{Plan: plan, Recorded: whole})
 		}
 	}
-	return Drafted{}, nil
+	return out, nil
 }
 
 // revoked are items as what a plan is made of.

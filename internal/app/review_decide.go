@@ -52,7 +52,7 @@ type ReviewOutcome struct {
 	Events   []state.ReviewEvent  `json:"-"`
 }
 
-// Decide records what somebody says of items: all of it, or with a fault nothing. What the account doesn't hold any more, or
+// DecideReview records what somebody says of items: all of it, or with a fault nothing. What the account doesn't hold any more, or
 // is another thing by now, is settled and not decided.
 func (a *App) DecideReview(ctx context.Context, actor state.Actor, name string, d ReviewDecision) (ReviewOutcome, error) {
 	f, err := a.Review(ctx, name)
@@ -250,7 +250,8 @@ func (b *ballot) allowed(it review.Item, s review.Standing, w ReviewWord) error 
 	if reason := b.owners.MayReview(b.who, heldBy(it)); reason != "" {
 		return fmt.Errorf("it is not %s's to decide: %s %s", b.d.As, b.who, reason)
 	}
-	if !b.owners.Speaks(b.who, s.Reviewer) && !(s.Decided() && s.By == b.who) {
+	theirs := s.Decided() && s.By == b.who
+	if !theirs && !b.owners.Speaks(b.who, s.Reviewer) {
 		return fmt.Errorf("it is not %s's to decide: %s is asked", b.d.As, s.Reviewer)
 	}
 	switch {
@@ -328,24 +329,20 @@ func (a *App) changedSince(ctx context.Context, f ReviewFile, items []int64) (ma
 	if slices.Sort(filter.Accounts); len(filter.Accounts) > 1000 {
 		filter.Accounts = nil // reading all is faster than naming so many
 	}
-	held, err := a.held(ctx, run, filter)
-	if err != nil {
-		return nil, err
-	}
 	out := map[int64]string{}
-	for h, err := range held {
-		if err != nil {
-			return nil, err
-		}
+	err = a.eachHeld(ctx, run, filter, func(h store.Held) {
 		k := key{h.Source, h.Account, h.Entitlement}
 		n, ok := wanted[k]
 		if !ok {
-			continue
+			return
 		}
 		delete(wanted, k)
 		if why := f.List[n-1].Changed(grantOf(h), rosters); why != "" {
 			out[n] = why
 		}
+	})
+	if err != nil {
+		return nil, err
 	}
 	for _, n := range wanted {
 		out[n] = review.Gone

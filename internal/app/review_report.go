@@ -64,7 +64,7 @@ func (a *App) ReviewReport(ctx context.Context, f ReviewFile, items []int64, rev
 	for _, it := range f.List {
 		labels[[2]string{it.Source, it.Entitlement}] = it.Entitled() + " in " + it.SourceName
 	}
-	for _, r := range f.Campaign.Reviewed(rows, a.Now()) {
+	for _, r := range f.Reviewed(rows, a.Now()) {
 		if r.Account == "" {
 			out.Reviewed = append(out.Reviewed, labels[[2]string{r.Source, r.Entitlement}])
 		}

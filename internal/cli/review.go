@@ -218,7 +218,7 @@ func newReviewDelegate(g *global) *cobra.Command {
 			if err != nil {
 				return fmt.Errorf("review delegate: %w", err)
 			}
-			fmt.Fprintf(g.sys.Stdout, "%d items wait for %s now\n", moved, to)
+			fmt.Fprintf(g.sys.Stdout, "moved to %s: %d\n", to, moved)
 			for _, n := range slices.Sorted(maps.Keys(stay)) {
 				fmt.Fprintf(g.sys.Stdout, "item %d stays where it is: %s\n", n, stay[n])
 			}
@@ -248,10 +248,10 @@ can decide it still. What was decided to be taken away becomes a plan, of which 
 			if err != nil {
 				return fmt.Errorf("review close: %w", err)
 			}
-			if err := printClosed(g, f); err != nil || noPlan || len(f.Unplanned()) == 0 {
+			if err := printClosed(g, f); err != nil || noPlan || len(f.Unplanned(false)) == 0 {
 				return err
 			}
-			return planReview(cmd.Context(), g, a, actor, args[0])
+			return planReview(cmd.Context(), g, a, actor, args[0], false)
 		}),
 	}
 	f := cmd.Flags()
@@ -283,20 +283,24 @@ func printClosed(g *global, f app.ReviewFile) error {
 
 func newReviewPlan(g *global) *cobra.Command {
 	var by string
+	var again bool
 	cmd := &cobra.Command{
 		Use:   "plan NAME",
 		Short: "Make a plan of what is revoked and in no plan yet",
-		Args:  cobra.ExactArgs(1),
+		Long: `Make a plan of what is revoked and in no plan yet. A plan that has become too old to be carried out is replaced with --again: by
+one of all that is revoked and still held.`,
+		Args: cobra.ExactArgs(1),
 		RunE: withState(g, func(cmd *cobra.Command, args []string, a *app.App, _ *state.State) error {
-			return planReview(cmd.Context(), g, a, state.Actor{ID: g.actor(by)}, args[0])
+			return planReview(cmd.Context(), g, a, state.Actor{ID: g.actor(by)}, args[0], again)
 		}),
 	}
+	cmd.Flags().BoolVar(&again, "again", false, "of all that is revoked and still held; plans of this review that are not done with are ended")
 	cmd.Flags().StringVar(&by, "by", "", byUsage)
 	return cmd
 }
 
-func planReview(ctx context.Context, g *global, a *app.App, actor state.Actor, name string) error {
-	d, err := a.PlanReview(ctx, actor, name)
+func planReview(ctx context.Context, g *global, a *app.App, actor state.Actor, name string, again bool) error {
+	d, err := a.PlanReview(ctx, actor, name, again)
 	if errors.Is(err, app.ErrNothingToPlan) {
 		_, err := fmt.Fprintf(g.sys.Stdout, "Of review %s nothing is to be taken away that is in no plan yet.\n", name)
 		return err

@@ -25,13 +25,13 @@ func TestSuggest(t *testing.T) {
 		grant                Grant
 	}{
 		{"unknown use is not unused", "", "", 1, old(Grant{Person: "hr:1"})},
-		{"a leaver", Revoke, "has left 12 days ago", 1, Grant{Person: "hr:1", Status: access.PersonEnded, EndDays: ptr(int64(12))}},
+		{"a leaver", Revoke, "the person left 12 days ago", 1, Grant{Person: "hr:1", Status: access.PersonEnded, EndDays: ptr(int64(12))}},
 		{"a leaver, though it was used today", Revoke, "has left", 0, Grant{Person: "hr:1", Status: access.PersonEnded, UsedDays: ptr(int64(0))}},
 		{"never signed in and old", Revoke, "never signed in, and the grant is 400 days old", 0, old(Grant{Person: "hr:1", NeverSignedIn: ptr(true)})},
 		{"never signed in and new", "", "", 0, Grant{Person: "hr:1", Status: access.PersonActive, KnownDays: ptr(int64(89)), NeverSignedIn: ptr(true)}},
 		{"of unknown age", "", "", 0, Grant{Person: "hr:1", Status: access.PersonActive, NeverSignedIn: ptr(true)}},
 		{"last used long ago", Revoke, "last used 120 days ago", 0, old(Grant{Person: "hr:1", UsedDays: ptr(int64(120)), SignInDays: ptr(int64(1))})},
-		{"the account signed in long ago", Revoke, "last signed in 200 days ago", 0, old(Grant{Person: "hr:1", SignInDays: ptr(int64(200))})},
+		{"the account signed in long ago", Revoke, "not signed in to for more than 90 days", 0, old(Grant{Person: "hr:1", SignInDays: ptr(int64(200))})},
 		{"the stamp may lag", "", "", 0, old(Grant{Person: "hr:1", SignInDays: ptr(int64(100)), SignInLag: ptr(int64(14))})},
 		{"on leave", "", "", 0, Grant{Person: "hr:1", Status: access.PersonLeave, GrantedDays: ptr(int64(400)), UsedDays: ptr(int64(200))}},
 		{"used this week", Approve, "used 3 days ago", 0, old(Grant{Person: "hr:1", UsedDays: ptr(int64(3))})},
@@ -76,8 +76,24 @@ func TestScope(t *testing.T) {
 			t.Errorf("%s is written as %s, which reads otherwise: %v", terms, s, err)
 		}
 	}
-	if s, _ := ParseScope([]string{"privileged"}); s.Match(Grant{}) {
-		t.Error("what is not known to be privileged is taken for it")
+	s, err := ParseScope([]string{"privileged", "department=Sales", "source=crm"})
+	if err != nil || s.Match(Grant{Source: "crm", Department: "Sales", Person: "hr:1"}) {
+		t.Errorf("what is not known to be privileged is taken for it: %v", err)
+	}
+	// What is left out for want of knowing is told apart from what is not meant.
+	for why, g := range map[string]Grant{
+		"whether they are privileged":                    {Source: "crm", Department: "Sales", Person: "hr:1"},
+		"whose they are":                                 {Source: "crm", Privileged: ptr(true)},
+		"whether they are privileged and whose they are": {Source: "crm"},
+	} {
+		if got := s.Unknown(g); got != why {
+			t.Errorf("%+v: %q, want %q", g, got, why)
+		}
+	}
+	for _, g := range []Grant{{Source: "erp"}, {Source: "crm", Privileged: ptr(false)}, {Source: "crm", Department: "IT", Person: "hr:1"}, {Source: "crm", Department: "Sales", Person: "hr:1", Privileged: ptr(true)}} {
+		if got := s.Unknown(g); got != "" {
+			t.Errorf("%+v: %q", g, got)
+		}
 	}
 }
 
@@ -120,12 +136,12 @@ func TestStanding(t *testing.T) {
 	if s, _ := c.Item(3); !slices.Equal(s.Passed, []string{"hr:2"}) {
 		t.Errorf("%+v", s)
 	}
-	if got := c.Unplanned(); !slices.Equal(got, []int64{2}) {
+	if got := c.Unplanned(false); !slices.Equal(got, []int64{2}) {
 		t.Errorf("%v are to be planned", got)
 	}
 	c.Apply(state.ReviewEvent{Kind: state.ReviewPlanned, Plan: "plan-1", Items: []int64{2}})
 	c.Apply(state.ReviewEvent{Kind: state.ReviewClosed, By: "u1", At: start.Add(24 * time.Hour), To: "security", Items: []int64{3, 5}})
-	if len(c.Unplanned()) > 0 {
+	if len(c.Unplanned(false)) > 0 || len(c.Unplanned(true)) != 1 {
 		t.Error("what is planned is planned again")
 	}
 	s := c.Summarise()

@@ -108,6 +108,25 @@ func (s Scope) Match(g Grant) bool {
 		among(s.Departments, g.Department) && (len(s.Managers) == 0 || slices.Contains(s.Managers, g.Manager))
 }
 
+// Unknown says why a grant that is not in the scope may belong there, "" if it doesn't: what decides it is not known.
+func (s Scope) Unknown(g Grant) string {
+	if s.Match(g) {
+		return ""
+	}
+	var why []string
+	rest := s
+	if s.Privileged && g.Privileged == nil {
+		rest.Privileged, why = false, append(why, "whether they are privileged")
+	}
+	if len(s.Departments)+len(s.Managers) > 0 && g.Person == "" {
+		rest.Departments, rest.Managers, why = nil, nil, append(why, "whose they are")
+	}
+	if len(why) == 0 || !rest.Match(g) {
+		return ""
+	}
+	return strings.Join(why, " and ")
+}
+
 // matches takes a slash for any other character: an id may be a path.
 func matches(glob, text string) bool {
 	plain := strings.NewReplacer("/", "\x01")

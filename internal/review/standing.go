@@ -112,11 +112,11 @@ func (c *Campaign) Waiting(reviewer string) []int64 {
 	return out
 }
 
-// Unplanned are the numbers of what is to be taken away and is in no plan yet.
-func (c *Campaign) Unplanned() []int64 {
+// Unplanned are the numbers of what is to be taken away and is in no plan yet; with again those that are in one, too.
+func (c *Campaign) Unplanned(again bool) []int64 {
 	var out []int64
 	for i, s := range c.standing {
-		if s.Status == Revoked && s.Plan == "" {
+		if s.Status == Revoked && (again || s.Plan == "") {
 			out = append(out, int64(i+1))
 		}
 	}

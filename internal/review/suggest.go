@@ -110,9 +110,9 @@ func (o *Suggestion) hard(g Grant) {
 // against are the reasons to take it away.
 func (s Settings) against(g Grant) (out []string) {
 	if g.Status == access.PersonEnded {
-		text := "whose account it is has left"
+		text := "the person has left"
 		if g.EndDays != nil {
-			text += fmt.Sprintf(" %s ago", days(*g.EndDays))
+			text = "the person left " + ago(*g.EndDays)
 		}
 		out = append(out, text)
 	}
@@ -128,7 +128,8 @@ func (s Settings) against(g Grant) (out []string) {
 	case truth(g.NeverSignedIn):
 		out = append(out, fmt.Sprintf("the account has never signed in, and the grant is %s old", days(age)))
 	case ok && unused > limit:
-		out = append(out, fmt.Sprintf("the account last signed in %s ago, and the grant is %s old", days(unused), days(age)))
+		// The day itself is no reviewer's business.
+		out = append(out, fmt.Sprintf("the account was not signed in to for more than %s, and the grant is %s old", days(limit), days(age)))
 	}
 	return out
 }

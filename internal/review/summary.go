@@ -68,7 +68,7 @@ type Summary struct {
 	Progress
 	Reviewers []ReviewerProgress `json:"reviewers"` // who has most to do comes first
 	// Median is from the start of the review to a decision; over the items that people decided.
-	Median time.Duration `json:"median_decision_time"`
+	Median time.Duration `json:"median_decision_ns"`
 	Signs  []Sign        `json:"signs"`
 }
 

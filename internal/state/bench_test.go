@@ -45,6 +45,19 @@ func BenchmarkSQLite(b *testing.B) {
 			}
 		}
 	})
+	b.Run(fmt.Sprint("review", n), func(b *testing.B) {
+		items := make([]ReviewItem, n)
+		for i := range items {
+			items[i] = ReviewItem{Source: "crm", Account: fmt.Sprint("u", i), Entitlement: "e", Holders: n, Reviewer: "hr:1", Body: []byte(`{"person_name":"Ann Ash","evidence":["it was used 3 days ago"]}`)}
+		}
+		i := 0
+		for b.Loop() {
+			i++
+			if _, err := s.StartReview(b.Context(), alice, Review{ID: fmt.Sprint("q", i), Scope: "all"}, items); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
 	b.Run("verify", func(b *testing.B) {
 		for b.Loop() {
 			v, err := s.VerifyLedger(b.Context(), nil)
