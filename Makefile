@@ -70,6 +70,7 @@ fuzz: build ## Run each fuzz target for FUZZTIME (20s)
 	      echo "$$dir $$name"; $(GO) test $$dir -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME); \
 	    done; \
 	  done
+	$(GO) test ./internal/policy -run '^$$' -bench PrefilterAgrees -benchtime 1x
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
