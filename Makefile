@@ -70,6 +70,7 @@ fuzz: build ## Run each fuzz target for FUZZTIME (20s)
 	      echo "$$dir $$name"; $(GO) test $$dir -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME); \
 	    done; \
 	  done
+	$(GO) test ./internal/policy -run '^$$' -bench PrefilterAgrees -benchtime 1x
 
 release: node_modules/@chdb/lib-$(LOCKED)/libchdb.so ## Pack a tarball and a .deb for linux/amd64 into dist/
 	deploy/release $(VERSION)

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math"
 	"math/rand/v2"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -15,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/lapse-audit/lapse/internal/access"
+	"github.com/lapse-audit/lapse/internal/chdb"
 	"github.com/lapse-audit/lapse/internal/finding"
 	"github.com/lapse-audit/lapse/internal/policy/prefilter"
 	"github.com/lapse-audit/lapse/internal/store"
@@ -28,6 +30,24 @@ type subjectTable struct {
 
 func openTable(t testing.TB) *subjectTable {
 	t.Helper()
+	return openTableAt(t, store.Options{URL: "embedded:" + t.TempDir(), Library: libchdb(t)})
+}
+
+// openTableHTTP opens one in an engine that is served over HTTP, as a server of one's own is.
+func openTableHTTP(t testing.TB) *subjectTable {
+	t.Helper()
+	engine, err := chdb.Open(t.Context(), chdb.Options{Dir: t.TempDir(), Library: libchdb(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { engine.Close() })
+	server := httptest.NewServer(engine.Handler())
+	t.Cleanup(server.Close)
+	return openTableAt(t, store.Options{URL: server.URL + "/lanes"})
+}
+
+func libchdb(t testing.TB) string {
+	t.Helper()
 	library := os.Getenv("LAPSE_LIBCHDB")
 	if library == "" {
 		if os.Getenv("CI") == "true" {
@@ -35,7 +55,12 @@ func openTable(t testing.TB) *subjectTable {
 		}
 		t.Skip("LAPSE_LIBCHDB is not set: run `make test`")
 	}
-	s, err := store.Open(context.Background(), store.Options{URL: "embedded:" + t.TempDir(), Library: library})
+	return library
+}
+
+func openTableAt(t testing.TB, o store.Options) *subjectTable {
+	t.Helper()
+	s, err := store.Open(context.Background(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -288,6 +313,14 @@ func TestPrefilterAgreesOnConstructs(t *testing.T) {
 		}
 		t.Logf("%-40s %-8s %5d %s %v", k.name, c.Lane, fired[c.Policy], c.Why, c.Dropped)
 	}
+}
+
+// It is the same over HTTP, where parameters are part of a request's address.
+func TestPrefilterAgreesOverHTTP(t *testing.T) {
+	tb := openTableHTTP(t)
+	rows := perturbed(t, rand.New(rand.NewPCG(9, 2)), access.SubjectAccount, 60)
+	tb.agree(t, constructPack(t), access.SubjectAccount, rows)
+	tb.agree(t, shipped(t, enableAll(t)), access.SubjectAccount, rows)
 }
 
 // Neither do constructs differ that stand under not, or beside another.

@@ -105,6 +105,9 @@ func (s *simplifier) together(ways []pred) []pred {
 	kinds := map[string][]pred{}
 	for _, w := range ways {
 		e, ok := w.(exists)
+		if ok && kinds[e.array.size] != nil {
+			ok = !searches(e.p, out[at[e.array.size]].(exists).name)
+		}
 		if !ok {
 			out = append(out, w)
 			continue
@@ -124,6 +127,22 @@ func (s *simplifier) together(ways []pred) []pred {
 		}
 	}
 	return out
+}
+
+// searches reports whether an element is looked for within a predicate.
+func searches(p pred, element string) bool {
+	in := func(p pred) bool { return searches(p, element) }
+	switch p := p.(type) {
+	case and:
+		return slices.ContainsFunc(p, in)
+	case or:
+		return slices.ContainsFunc(p, in)
+	case not:
+		return in(p.p)
+	case exists:
+		return p.name == element || in(p.p)
+	}
+	return false
 }
 
 // renamed calls an element otherwise.

@@ -21,7 +21,7 @@ func grants() array {
 	return array{access.SchemaOf(access.SubjectAccount).Root.Field("grants"), "grants_entitlement_id", []string{"grants_known"}}
 }
 
-// No constant is part of the text, and equal ones share a parameter.
+// No constant is part of the text, and equal ones share a parameter, as equal tests share an atom.
 func TestConstantsAreParameters(t *testing.T) {
 	s := NewStatement()
 	const odd = `x') OR 1=1 -- {p9:String}`
@@ -29,15 +29,19 @@ func TestConstantsAreParameters(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := "(ifNull((account_username = {p1:String}), false) AND NOT ifNull((account_username < {p2:String}), false))"; first != want {
+	if want := "(is1 AND NOT is2)"; first != want {
 		t.Errorf("text is %s, want %s", first, want)
 	}
-	second, err := s.Add(&Rule{over: text{"startswith", username(), value(odd)}})
+	second, err := s.Add(&Rule{over: conjunction(text{"startswith", username(), value(odd)}, compare{"<", username(), value("b")})})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := "ifNull(startsWith(account_username, {p1:String}), false)"; second != want {
+	if want := "(is3 AND is2)"; second != want {
 		t.Errorf("text is %s, want %s", second, want)
+	}
+	atoms := []string{"ifNull((account_username = {p1:String}), false)", "ifNull((account_username < {p2:String}), false)", "ifNull(startsWith(account_username, {p1:String}), false)"}
+	if diff := cmp.Diff(atoms, s.Atoms()); diff != "" {
+		t.Errorf("atoms (-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff([]Parameter{{"p1", "String", odd}, {"p2", "String", "b"}}, s.Parameters()); diff != "" {
 		t.Errorf("parameters (-want +got):\n%s", diff)
@@ -54,11 +58,11 @@ func TestRefusedRuleLeavesNothing(t *testing.T) {
 	if _, err := s.Add(&Rule{over: conjunction(oneOf{username(), value("kept?")}, oneOf{username(), long})}); err == nil {
 		t.Fatal("a list of 1001 values is taken")
 	}
-	if got, err := s.Add(&Rule{over: oneOf{username(), value("kept?")}}); err != nil || got != "ifNull((account_username = {p1:String}), false)" {
+	if got, err := s.Add(&Rule{over: oneOf{username(), value("kept?")}}); err != nil || got != "is1" {
 		t.Errorf("then: %s, %v", got, err)
 	}
-	if len(s.Parameters()) != 1 {
-		t.Errorf("parameters: %v", s.Parameters())
+	if len(s.Parameters()) != 1 || len(s.Atoms()) != 1 {
+		t.Errorf("parameters: %v, atoms: %v", s.Parameters(), s.Atoms())
 	}
 }
 
