@@ -44,6 +44,7 @@ type Item struct {
 	Why        string // it is they who are asked
 	Since      string
 	Cost       string
+	Accepted   string // until when it was accepted, if it was
 	Otherwise  string // what happens, and by when, if nobody answers
 	Decided    string // what became of it; "" while it waits for an answer
 	Answers    []notify.Answer
@@ -117,6 +118,7 @@ func Of(i notify.Item, decided string, zone *time.Location) Item {
 	if f.CostMonth != "" {
 		out.Cost = field(foreign.Line(strings.TrimSpace(f.CostMonth+" "+f.Currency))) + " a month"
 	}
+	out.Accepted = field(foreign.Line(f.ExceptionEnded))
 	if out.Decided = shorten(foreign.Line(decided), maxDecided); out.Decided != "" {
 		return out
 	}

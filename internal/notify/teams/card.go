@@ -168,7 +168,7 @@ func show(m notify.Message, it digest.Item, links *link.Links) element {
 		return e
 	}
 	for _, l := range []struct{ label, text string }{
-		{"About ", it.Subject}, {"You are asked as: ", it.Why}, {"Since ", it.Since}, {"Costs ", it.Cost}, {"", it.Otherwise},
+		{"About ", it.Subject}, {"You are asked as: ", it.Why}, {"Since ", it.Since}, {"Costs ", it.Cost}, {"Was accepted: ", it.Accepted}, {"", it.Otherwise},
 	} {
 		if l.text != "" {
 			e.Items = append(e.Items, line("None", run{Text: l.label + l.text, Subtle: true, Size: "Small"}))

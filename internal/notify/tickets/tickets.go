@@ -237,7 +237,7 @@ func shorten(summary string) string {
 func document(m notify.Message, source string, it digest.Item) map[string]any {
 	lines := []any{it.Message}
 	for _, l := range []struct{ label, text string }{
-		{"About: ", it.Subject}, {"In: ", source}, {"Since: ", it.Since}, {"Cost: ", it.Cost}, {"Asked as: ", it.Why}, {"", it.Otherwise},
+		{"About: ", it.Subject}, {"In: ", source}, {"Since: ", it.Since}, {"Cost: ", it.Cost}, {"Asked as: ", it.Why}, {"Was accepted: ", it.Accepted}, {"", it.Otherwise},
 		{"Rule: ", it.Policy}, {"To answer: lapse notify answer ", fmt.Sprintf("%.12s", it.Finding)}, {"", mark(m)},
 	} {
 		if l.text != "" {
