@@ -19,10 +19,8 @@ import (
 )
 
 // company makes the accounts of an ordinary company: most of them in order, less than 15% flagged by any rule, 15 grants each.
-func company(t testing.TB, n int) []access.Row { return companyFrom(t, 0, n, n) }
-
-// companyFrom makes some of all its accounts.
-func companyFrom(t testing.TB, from, some, n int) []access.Row {
+// It makes some of n, from one on.
+func company(t testing.TB, from, some, n int) []access.Row {
 	r := rand.New(rand.NewPCG(2026, 11+uint64(from)))
 	coverage := doc{}
 	for _, s := range coverageSignals {
@@ -162,7 +160,7 @@ func benchmarkLanes(b *testing.B, pack *Pack, accounts int, sql bool) {
 	}
 	for from := 0; from < accounts; from += benchSlice {
 		n := min(benchSlice, accounts-from)
-		rows := companyFrom(b, from, n, accounts)
+		rows := company(b, from, n, accounts)
 		if err := tb.run.PutSubjects(ctx, access.SubjectAccount, 0, rows); err != nil {
 			b.Fatal(err)
 		}
@@ -174,10 +172,8 @@ func benchmarkLanes(b *testing.B, pack *Pack, accounts int, sql bool) {
 				}
 			}
 			benchmarkMap(b, pack, few, measure)
-			rows, few = nil, nil
 			measure("full", min(n, 10_000), func(found func(Result) error) error { return tb.judgeAll(ctx, engine, min(1, n/10_001), found) })
 		}
-		rows = nil
 		measure("prefilter", n, func(found func(Result) error) error {
 			return tb.judgeScreened(ctx, engine, func(r Result) error { flagged[r.Subject.ID] = true; return found(r) })
 		})

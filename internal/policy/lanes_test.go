@@ -291,7 +291,7 @@ func upset(r *rand.Rand, n *access.Node, d doc) {
 func TestPrefilterAgreesOnConstructs(t *testing.T) {
 	tb := openTable(t)
 	pack := constructPack(t)
-	rows := perturbed(t, rand.New(rand.NewPCG(17, 4)), access.SubjectAccount, some(350))
+	rows := perturbed(t, rand.New(rand.NewPCG(17, 4)), access.SubjectAccount, some(300))
 	want := tb.full(t, pack, access.SubjectAccount, rows)
 	got, e, spared := tb.screened(t, pack, access.SubjectAccount, rows, store.Sample{})
 	wantAgreement(t, want, got)
@@ -318,7 +318,7 @@ func TestPrefilterAgreesOnConstructs(t *testing.T) {
 // It is the same over HTTP, where parameters are part of a request's address.
 func TestPrefilterAgreesOverHTTP(t *testing.T) {
 	tb := openTableHTTP(t)
-	rows := perturbed(t, rand.New(rand.NewPCG(9, 2)), access.SubjectAccount, 60)
+	rows := perturbed(t, rand.New(rand.NewPCG(9, 2)), access.SubjectAccount, 40)
 	tb.agree(t, constructPack(t), access.SubjectAccount, rows)
 	tb.agree(t, shipped(t, enableAll(t)), access.SubjectAccount, rows)
 }
