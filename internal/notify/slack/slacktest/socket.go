@@ -28,6 +28,8 @@ func (w *Workspace) Sockets() <-chan *websocket.Conn {
 		conns <- c
 	}))
 	w.t.Cleanup(srv.Close)
+	w.Mu.Lock()
+	defer w.Mu.Unlock()
 	w.Socket = "ws" + strings.TrimPrefix(srv.URL, "http") + "/link?ticket=secret-ticket"
 	return conns
 }
