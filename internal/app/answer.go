@@ -131,13 +131,10 @@ type nesting struct {
 }
 
 // PrepareAnswers reads what the last run found open, where that is not known yet, so that an answer has to wait for no query. It
-// may be called beside the answers of others, once it was called before them.
+// may be called beside the answers of others, once policies, decisions and store are open.
 func (a *App) PrepareAnswers(ctx context.Context) error {
-	// What an App opens when it is first used is opened here, even before anything was scanned.
-	_, packErr := a.Pack()
-	_, stateErr := a.State(ctx)
 	run, err := a.run(ctx, 0)
-	if err := errors.Join(packErr, stateErr, err); err != nil {
+	if err != nil {
 		return err
 	}
 	c := &a.answering

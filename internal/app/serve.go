@@ -77,7 +77,7 @@ func Serve(ctx context.Context, c *config.Config, o Options, so ServeOptions) (*
 		return nil, err
 	}
 	setup.Tasks = append(setup.Tasks, serve.Task{Name: "leavers", Run: s.leavers})
-	in, err := New(c, o).incoming(ctx, s.shared.use)
+	in, err := New(c, o).incoming(ctx, s.shared.answer)
 	if err != nil {
 		return nil, err
 	}

@@ -20,6 +20,7 @@ type shared struct {
 	turn chan struct{} // whoever has put something in may use what follows
 	app  *App
 	idle *time.Timer
+	stop func() // ends what prepares answers; nil: nothing does
 }
 
 // keepFor is how long an embedded store is kept when nobody uses it.
@@ -63,6 +64,16 @@ func (s *shared) use(ctx context.Context, f func(*App) error) error {
 	return f(s.app)
 }
 
+// answer is use for the answers of people, which come many at once.
+func (s *shared) answer(ctx context.Context, f func(*App) error) error {
+	return s.use(ctx, func(a *App) error {
+		if s.stop == nil {
+			s.stop = a.keepPrepared(context.WithoutCancel(ctx))
+		}
+		return f(a)
+	})
+}
+
 // giveUp closes what is open, once nobody uses it. What is used after that is opened again.
 func (s *shared) giveUp(ctx context.Context) error {
 	if err := s.take(ctx); err != nil {
@@ -71,6 +82,10 @@ func (s *shared) giveUp(ctx context.Context) error {
 	defer func() { <-s.turn }()
 	if s.app == nil {
 		return nil
+	}
+	if s.stop != nil {
+		s.stop()
+		s.stop = nil
 	}
 	a := s.app
 	s.app = nil

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -85,30 +86,34 @@ func replying(ctx context.Context, use using, f func(*App) (string, error)) (rep
 	return reply, err
 }
 
-// keepPrepared has answers prepared for, for each new run, until what it returns is called.
+// keepPrepared has answers prepared for, beside them and for each new run, until what it returns is called. What that takes of
+// this App is open when it returns.
 func (a *App) keepPrepared(ctx context.Context) (stop func()) {
-	ctx, cancel := context.WithCancel(ctx)
-	said := ""
-	prepare := func() {
-		err := a.PrepareAnswers(ctx)
-		switch {
-		case err == nil:
-			said = ""
-		case ctx.Err() == nil && err.Error() != said:
-			said = err.Error()
-			a.Log.Warn("answers take longer: what the last run found could not be read beforehand", "error", err)
-		}
+	const late = "answers take longer: what the last run found can't be read beforehand"
+	_, packErr := a.Pack()
+	_, stateErr := a.State(ctx)
+	_, storeErr := a.Store(ctx)
+	if err := errors.Join(packErr, stateErr, storeErr); err != nil {
+		a.Log.Warn(late, "error", err)
+		return func() {}
 	}
-	prepare()
+	ctx, cancel := context.WithCancel(ctx)
 	var g sync.WaitGroup
 	g.Go(func() {
+		said := ""
 		for tick := time.NewTicker(5 * time.Second); ; {
+			switch err := a.PrepareAnswers(ctx); {
+			case err == nil:
+				said = ""
+			case ctx.Err() == nil && err.Error() != said:
+				said = err.Error()
+				a.Log.Warn(late, "error", err)
+			}
 			select {
 			case <-ctx.Done():
 				tick.Stop()
 				return
 			case <-tick.C:
-				prepare()
 			}
 		}
 	})
