@@ -35,7 +35,7 @@ func aReview(name string) Review {
 		Hash: strings.Repeat("ab", 32), Notes: []string{"of erp nobody knows who holds what, so none of it is reviewed"}, Count: 5, Approved: 2, Revoked: 1, Settled: 1, Escalated: 1,
 		Median: "26 hours", Plans: []string{"plan-k2m4"}, People: []Reviewer{{ID: "security", Name: "security team", Waiting: 1},
 			{ID: "hr:9", Name: name, Approved: 2, Revoked: 1, First: at.Add(time.Hour), Last: at.Add(2 * time.Hour)}},
-		Signs: []string{name + ": 200 approvals within 1m0s"}, Reviewed: []string{"Admins in CRM"},
+		Signs: []string{name + ": 200 approvals within 60 seconds"}, Reviewed: []string{"Admins in CRM"},
 		Items: []Reviewed{decided(1, "approved", "runs | the campaigns"), decided(2, "approved", ""), decided(3, "revoked", "=changed teams"), decided(4, "settled", "gone"), suggested},
 		Made:  night, Zone: time.UTC}
 }

@@ -176,7 +176,7 @@ func TestSigns(t *testing.T) {
 		events = append(events, decided(decision, by, at, int64(i+1)))
 	}
 	got := New(state.Review{At: start}, first, events).Summarise().Signs
-	if len(got) != 2 || got[0].Reviewer != "hr:1" || got[0].Text != "200 approvals within 1m0s" || got[1].Text != "all 200 were approved, none revoked" {
+	if len(got) != 2 || got[0].Reviewer != "hr:1" || got[0].Text != "200 approvals within 60 seconds" || got[1].Text != "all 200 were approved, none revoked" {
 		t.Errorf("%+v", got)
 	}
 }

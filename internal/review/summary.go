@@ -156,7 +156,7 @@ func (c *Campaign) signs(reviewers []ReviewerProgress) []Sign {
 		if n, within := hastiest(at); n >= hastyNumber {
 			text := fmt.Sprintf("%d approvals at once", n)
 			if within > 0 {
-				text = fmt.Sprintf("%d approvals within %s", n, within.Round(time.Second))
+				text = fmt.Sprintf("%d approvals within %d seconds", n, max(2, int(within.Round(time.Second).Seconds())))
 			}
 			out = append(out, Sign{r.Reviewer, text})
 		}
