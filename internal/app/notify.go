@@ -430,13 +430,13 @@ func (a *App) carryAnswers(ctx context.Context, actor state.Actor, decisions *st
 }
 
 // carryAnswer makes a plan of one of an answer and, where lapse.yaml lets answers approve, approves it in the name of whoever
-// answered. Whether that counts the guards say. It can be repeated at any point.
+// answered. Whether that counts the guards say. It can be repeated at any point, and by two at once.
 func (a *App) carryAnswer(ctx context.Context, actor state.Actor, decisions *state.State, ans state.Answered) (state.Answered, error) {
-	recorded, err := a.planOf(ctx, decisions, ans)
-	if err != nil {
+	recorded, err := decisions.PlanByID(ctx, state.AnswerPlanID(ans.ID)) // it is there if the process ended before that was recorded
+	if err != nil && !errors.Is(err, state.ErrNotFound) {
 		return ans, err
 	}
-	if recorded.ID == "" {
+	if err != nil {
 		d, err := a.MakePlan(ctx, actor, PlanQuery{Findings: []string{ans.Finding}, Answer: ans.ID, Reason: "answer of " + ans.By}, false)
 		if err != nil {
 			return ans, err
@@ -459,29 +459,4 @@ func (a *App) carryAnswer(ctx context.Context, actor state.Actor, decisions *sta
 		outcome = "the answer approves the plan, if its guards let it"
 	}
 	return decisions.CarryAnswer(ctx, actor, ans.ID, recorded.ID, outcome)
-}
-
-// planOf is the plan that was made of an answer before, in case the process ended before that was recorded.
-func (a *App) planOf(ctx context.Context, decisions *state.State, ans state.Answered) (state.Plan, error) {
-	plans, err := decisions.Plans(ctx, state.PlanFilter{Kind: remediate.KindFindings})
-	if err != nil {
-		return state.Plan{}, err
-	}
-	for _, p := range plans {
-		if p.Made.Before(ans.At) {
-			break // newest first
-		}
-		whole, err := decisions.PlanByID(ctx, p.ID)
-		if err != nil {
-			return state.Plan{}, err
-		}
-		plan, err := remediate.Unseal(whole)
-		if err != nil {
-			return state.Plan{}, err
-		}
-		if plan.Answer == ans.ID {
-			return whole, nil
-		}
-	}
-	return state.Plan{}, nil
 }

@@ -94,6 +94,9 @@ func (a *App) draft(ctx context.Context, actor state.Actor, run store.RunInfo, p
 // blank fills in what every new plan says of itself.
 func (a *App) blank(actor state.Actor, run store.RunInfo, p remediate.Plan) remediate.Plan {
 	p.ID, p.Made, p.By = state.NewPlanID(), a.Now().UTC().Truncate(time.Second), actor.ID
+	if p.Answer != "" {
+		p.ID = state.AnswerPlanID(p.Answer)
+	}
 	p.Run, p.RunTime = run.ID, run.Time
 	return p
 }

@@ -4,10 +4,12 @@ import (
 	"context"
 	"crypto/sha256"
 	"database/sql"
+	"encoding/base32"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -38,6 +40,12 @@ type Approval struct {
 
 // NewPlanID makes the id of a plan that is about to be made.
 func NewPlanID() string { return newID("plan") }
+
+// AnswerPlanID is the id of the plan that an answer leads to, so that there is one however often it is made.
+func AnswerPlanID(answer string) string {
+	sum := sha256.Sum256([]byte(answer))
+	return "plan-" + strings.ToLower(base32.StdEncoding.EncodeToString(sum[:])[:10])
+}
 
 // SavePlan records a plan; of p it takes the id, the kind, the person, the number of steps and the body. A plan with its id
 // is an [ErrExists].
