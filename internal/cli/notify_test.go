@@ -101,7 +101,7 @@ func (w *works) interrupted(first, second string) {
 			w.t.Fatal(err)
 		}
 	}
-	made := remediate.Plan{ID: state.NewPlanID(), Kind: remediate.KindFindings, Answer: "click-" + second}
+	made := remediate.Plan{ID: state.AnswerPlanID("click-" + second), Kind: remediate.KindFindings, Answer: "click-" + second}
 	sealed, err := made.Seal()
 	if err == nil {
 		_, err = s.SavePlan(ctx, state.Actor{ID: "u123"}, sealed)
