@@ -26,7 +26,7 @@ notify:
 func notifying(t *testing.T, text string) *App {
 	t.Helper()
 	dir := t.TempDir()
-	for name, secret := range map[string]string{"secret": strings.Repeat("made-up ", 5), "url": "https://flow.example.com/x?sig=made-up", "xoxb": "xoxb-made-up"} {
+	for name, secret := range map[string]string{"secret": strings.Repeat("made-up ", 5), "url": "https://flow.example.com/x?sig=made-up", "xoxb": "xoxb-made-up", "xapp": "xapp-made-up"} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(secret), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -76,7 +76,7 @@ func TestChannelSecrets(t *testing.T) {
 func TestIncoming(t *testing.T) {
 	for text, want := range map[string]string{
 		"notify: {text: {dir: messages}}": "", "notify: {links: {url: 'https://lapse.example.com', keys: {k1: file:secret}}}": "/answer/",
-		"notify: {slack: {token: file:xoxb, app_token: file:xoxb, channel: C024BE91L}}": "",
+		"notify: {slack: {token: file:xoxb, app_token: file:xapp, channel: C024BE91L}}": "",
 	} {
 		in, err := notifying(t, text).incoming(t.Context(), nil)
 		if err != nil {
