@@ -85,7 +85,7 @@ func company(t *testing.T, dir string, n int) {
 // that was never disturbed.
 func TestKilledScan(t *testing.T) {
 	t.Parallel()
-	moments := 10
+	moments := 8
 	if testing.Short() {
 		moments = 5
 	}
