@@ -520,6 +520,15 @@ name := input.account.enabled`},
 name(a) := a.username`},
 	{name: "not two values of functions", body: `not alike`, rest: `alike if name(input.account) == name(input.account)
 name(a) := a.username`},
+	{name: "a member of a helper's set", lane: LaneFull, body: `names.root`, rest: `names := {name, "x"} if name := input.account.username`},
+	{name: "not a member of a helper's set", lane: LaneFull, body: `not odd`, rest: `odd if names.root
+names := {name, "x"} if name := input.account.username`},
+	{name: "a member of a helper's set of a field", body: `names.root`, rest: `names := {input.account.username, "x"}`},
+	{name: "a member of a function's set", lane: LaneFull, body: `names(input.account).root`, rest: `names(a) := {name, "x"} if name := a.username`},
+	{name: "a member of a set of a name", body: `name := input.account.username
+	all := {name, "x"}
+	all.root`},
+	{name: "a member of a set in a helper's array", lane: LaneFull, body: `names[0].root`, rest: `names := [{name, "x"}] if name := input.account.username`},
 	{name: "an index by a text", body: `params.kinds[input.account.attributes.admin_count]`},
 	{name: "not an index by a text", body: `not params.kinds[input.account.attributes.admin_count]`},
 	{name: "a parameter of another type", lane: LaneFull, body: `startswith(input.account.username, params.limit)`},
