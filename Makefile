@@ -64,13 +64,14 @@ golden: build ## Rewrite what the tests expect from what they get now; then read
 	  bin/lapse demo >demo.out; .ci/readme-shows -u demo.out; \
 	  git status --short
 
-fuzz: build ## Run each fuzz target for FUZZTIME (20s)
+fuzz: build ## Run each fuzz target for FUZZTIME (20s), and all comparisons of the two lanes
 	@for dir in $$($(call folders,^func Fuzz)); do \
 	    for name in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' $$dir/*_test.go); do \
 	      echo "$$dir $$name"; $(GO) test $$dir -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME); \
 	    done; \
 	  done
 	$(GO) test ./internal/policy -run '^$$' -bench PrefilterAgrees -benchtime 1x
+	$(GO) test ./internal/policy -run '^TestConformance$$' -whole -v -timeout 60m
 
 release: node_modules/@chdb/lib-$(LOCKED)/libchdb.so ## Pack a tarball and a .deb for linux/amd64 into dist/
 	deploy/release $(VERSION)

@@ -459,6 +459,80 @@ either if not input.person`},
 	to_number(input.account.username) > 3`},
 	{name: "bare false", body: `input.account.enabled
 	false`},
+	// What follows was found by OPA's own cases: see TestConformance.
+	{name: "an object with a computed key", lane: LaneFull, body: `{"root": 1} == {input.account.username: 1}`},
+	{name: "a look into an object with a computed key", lane: LaneFull, body: `named.root == 1`, rest: `named := {input.account.username: 1}`},
+	{name: "not a look into an object with a computed key", lane: LaneFull, body: `not named.root`, rest: `named := {input.account.username: 1}`},
+	{name: "a set with a computed name", lane: LaneFull, body: `found.alpha.names.Beta`, rest: `found[name].names contains other if {
+	some a in input.grants
+	name := a.entitlement.name
+	some b in input.grants
+	other := b.entitlement.name
+}
+found.x.names contains "x"`},
+	{name: "a rule named by a field", lane: LaneFull, body: `found[input.account.enabled] == false`, rest: `found[input.account.enabled] := false`},
+	{name: "default of a function with a dot", lane: LaneFull, body: `age.of(input.account.days_since_login) == 42`, rest: `default age.of(_) := 42
+age.of(n) := n if n < 10`},
+	{name: "a field and itself", lane: LaneFull, body: `input.account.enabled == input.account.enabled`},
+	{name: "not a field and itself", lane: LaneFull, body: `not alike`, rest: `alike if input.account.username == input.account.username`},
+	{name: "a field by two names", body: `a := input.account.enabled
+	b := input.account.enabled
+	a == b`},
+	{name: "not a field by two names", body: `not alike`, rest: `alike if {
+	a := input.account.enabled
+	b := input.account.enabled
+	a == b
+}`},
+	{name: "not two helpers of one field", lane: LaneFull, body: `not alike`, rest: `alike if list[0] == list[1]
+list := [input.account.username, input.account.username]`},
+	{name: "not an object and itself", body: `not alike`, rest: `alike if {"x": input.account.enabled} == {"x": input.account.enabled}`},
+	{name: "not two names of a helper's values", body: `not alike`, rest: `alike if {
+	a := list[0]
+	b := list[1]
+	a == b
+}
+list := [input.account.username, input.account.username]`},
+	{name: "not arguments of a helper's values", body: `not alike(list[0], list[1])`, rest: `alike(a, b) if a == b
+list := [input.account.enabled, input.account.enabled]`},
+	{name: "not a field twice as an argument", body: `not alike(input.account.enabled, input.account.enabled)`, rest: `alike(a, b) if a == b`},
+	{name: "not an element's field twice as an argument", body: `not odd`, rest: `odd if {
+	some g in input.grants
+	alike(g.approved, g.approved)
+}
+alike(a, b) if a == b`},
+	{name: "an element's field twice as an argument", body: `some g in input.grants
+	alike(g.approved, g.approved)`, rest: `alike(a, b) if a == b`},
+	{name: "not an element's field by two names", body: `not odd`, rest: `odd if {
+	some g in input.grants
+	a := g.approved
+	a == g.approved
+}`},
+	{name: "not a helper's value and itself", body: `not alike`, rest: `alike if name == name
+name := input.account.username`},
+	{name: "not a helper's value and the field", body: `not alike`, rest: `alike if name == input.account.username
+name := input.account.username`},
+	{name: "not a helper's value and a name", body: `not alike`, rest: `alike if {
+	a := name
+	a == name
+}
+name := input.account.enabled`},
+	{name: "not a value of a function and the field", body: `not alike`, rest: `alike if name(input.account) == input.account.username
+name(a) := a.username`},
+	{name: "not two values of functions", body: `not alike`, rest: `alike if name(input.account) == name(input.account)
+name(a) := a.username`},
+	{name: "a member of a helper's set", lane: LaneFull, body: `names.root`, rest: `names := {name, "x"} if name := input.account.username`},
+	{name: "not a member of a helper's set", lane: LaneFull, body: `not odd`, rest: `odd if names.root
+names := {name, "x"} if name := input.account.username`},
+	{name: "a member of a helper's set of a field", body: `names.root`, rest: `names := {input.account.username, "x"}`},
+	{name: "a member of a function's set", lane: LaneFull, body: `names(input.account).root`, rest: `names(a) := {name, "x"} if name := a.username`},
+	{name: "a member of a set of a name", body: `name := input.account.username
+	all := {name, "x"}
+	all.root`},
+	{name: "a member of a set in a helper's array", lane: LaneFull, body: `names[0].root`, rest: `names := [{name, "x"}] if name := input.account.username`},
+	{name: "an index by a text", body: `params.kinds[input.account.attributes.admin_count]`},
+	{name: "not an index by a text", body: `not params.kinds[input.account.attributes.admin_count]`},
+	{name: "a parameter of another type", lane: LaneFull, body: `startswith(input.account.username, params.limit)`},
+	{name: "not a parameter of another type", lane: LaneFull, body: `not startswith(input.account.username, params.kinds)`},
 }
 
 func (c construct) policy(i int) string {

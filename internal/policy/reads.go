@@ -107,7 +107,9 @@ func (r *reader) rule(rule *ast.Rule) {
 			return ok
 		}
 		if v, ok := t.Value.(ast.Ref); ok {
-			r.done[v[0]] = true // what stands in the brackets is visited for itself
+			if _, ok := v[0].Value.(ast.Var); ok { // not the call in f(input.account).name
+				r.done[v[0]] = true // what stands in the brackets is visited for itself
+			}
 		}
 		for _, path := range r.paths(t) {
 			r.set.add(path)

@@ -105,7 +105,9 @@ func (e *Engine) bySource(kind access.SubjectKind) bool {
 
 // compileConditions compiles the rules of a lane without their messages and evidence.
 func compileConditions(l *lane) (*ast.Compiler, error) {
-	c := ast.NewCompiler().WithCapabilities(policyCapabilities())
+	capabilities := policyCapabilities()
+	capabilities.Builtins = untyped(capabilities.Builtins)
+	c := ast.NewCompiler().WithCapabilities(capabilities)
 	modules := map[string]*ast.Module{}
 	for _, m := range l.library {
 		modules[m.name] = conditions(m)
@@ -135,6 +137,9 @@ func (e *Engine) flag(ctx context.Context, l *lane, c *ast.Compiler, r *rule, st
 		return full("partial evaluation: " + strings.Join(strings.Fields(err.Error()), " "))
 	case len(left.Queries) > maxQueries:
 		return full(fmt.Sprintf("partial evaluation leaves %d queries, more than %d", len(left.Queries), maxQueries))
+	}
+	if why := mistyped(l.compiler, left); why != "" {
+		return full(why)
 	}
 	translated := prefilter.Translate(l.columns.schema, left, l.data(ctx), e.options.planted)
 	if translated.Always() && !translated.Complete() {

@@ -64,13 +64,25 @@ func unfit(c *ast.Compiler, p *Policy, modules []*module) string {
 				if why := with(r); why != "" {
 					return why
 				}
+				if r.Default && len(r.Head.Args) > 0 && len(r.Head.Ref()) > 1 {
+					return fmt.Sprintf("%s:%d: the default of a function with a dot in its name is not partially evaluated", r.Location.File, r.Location.Row)
+				}
+				if why := alike(r); why != "" {
+					return why
+				}
+				if why := computedElement(r); why != "" {
+					return why
+				}
+				if why := computedKey(r); why != "" {
+					return why
+				}
 				if why := fallibleCall(r); why != "" {
 					return why
 				}
 			}
 		}
 	}
-	alike := map[string][]*ast.Rule{}
+	defined := map[string][]*ast.Rule{}
 	var paths []string
 	for _, m := range modules {
 		for _, r := range m.ast.Rules {
@@ -78,14 +90,14 @@ func unfit(c *ast.Compiler, p *Policy, modules []*module) string {
 				continue
 			}
 			path := m.pkg + "." + r.Head.Ref().String()
-			if alike[path] == nil {
+			if defined[path] == nil {
 				paths = append(paths, path)
 			}
-			alike[path] = append(alike[path], r)
+			defined[path] = append(defined[path], r)
 		}
 	}
 	for _, path := range paths {
-		if why := conflicting(alike[path], p); why != "" {
+		if why := conflicting(defined[path], p); why != "" {
 			return why
 		}
 	}
@@ -105,6 +117,76 @@ func with(r *ast.Rule) string {
 		}
 		return false
 	})
+	return why
+}
+
+// alike finds an equation both sides of which may be the same value of the input: written alike, or of helpers. OPA's partial
+// evaluation takes it for true, although it is undefined where the value is missing.
+func alike(r *ast.Rule) string {
+	why := ""
+	ofHelper := func(t *ast.Term) bool {
+		ref, ok := t.Value.(ast.Ref)
+		return ok && ref.HasPrefix(ast.DefaultRootRef) && !fixed(t)
+	}
+	for ; r != nil; r = r.Else {
+		ast.WalkExprs(r, func(x *ast.Expr) bool {
+			if why != "" || !x.IsEquality() {
+				return false
+			}
+			a, b := x.Operand(0), x.Operand(1)
+			if a.Equal(b) && !ast.IsConstant(a.Value) || ofHelper(a) && ofHelper(b) {
+				loc := x.Location
+				if loc == nil || loc.File == "" {
+					loc = r.Location
+				}
+				why = fmt.Sprintf("%s:%d: whether two values are there that may be the same one is lost in partial evaluation", loc.File, loc.Row)
+			}
+			return false
+		})
+	}
+	return why
+}
+
+// computedElement finds a helper's value with a set in it of whose elements some are variables: OPA's partial evaluation does
+// not look for others than the constants.
+func computedElement(r *ast.Rule) string {
+	why := ""
+	for ; r != nil; r = r.Else {
+		if isFindings(r) || r.Head.Value == nil {
+			continue
+		}
+		ast.WalkTerms(r.Head.Value, func(t *ast.Term) bool {
+			if _, ok := t.Value.(ast.Set); ok && why == "" && !ast.IsConstant(t.Value) {
+				why = fmt.Sprintf("%s:%d: a set with a computed element, as a value, is not partially evaluated", r.Location.File, r.Location.Row)
+			}
+			return false
+		})
+	}
+	return why
+}
+
+// computedKey finds an object with a key that is not constant: OPA's partial evaluation takes it for a key that differs from
+// all others, and so for an object that lacks them, as long as it does not know what the key is.
+func computedKey(r *ast.Rule) string {
+	why := ""
+	for ; r != nil; r = r.Else {
+		ast.WalkTerms(r, func(t *ast.Term) bool {
+			object, ok := t.Value.(ast.Object)
+			if !ok || why != "" {
+				return false
+			}
+			object.Foreach(func(k, _ *ast.Term) {
+				if why == "" && !ast.IsConstant(k.Value) {
+					loc := t.Location
+					if loc == nil || loc.File == "" {
+						loc = r.Location
+					}
+					why = fmt.Sprintf("%s:%d: an object with a computed key is not partially evaluated", loc.File, loc.Row)
+				}
+			})
+			return false
+		})
+	}
 	return why
 }
 
@@ -137,12 +219,15 @@ func fallibleCall(r *ast.Rule) string {
 // conflicting says whether definitions of one name might yield two values for a subject, which is an error.
 func conflicting(rules []*ast.Rule, p *Policy) string {
 	first := rules[0]
-	if first.Head.RuleKind() == ast.MultiValue {
-		return ""
-	}
 	at := func(r *ast.Rule) string { return fmt.Sprintf("%s:%d", r.Location.File, r.Location.Row) }
-	if !first.Head.Ref().IsGround() {
+	computed := slices.ContainsFunc(first.Head.Ref()[1:], func(part *ast.Term) bool { return !ast.IsConstant(part.Value) })
+	switch {
+	case computed && first.Head.RuleKind() == ast.MultiValue:
+		return at(first) + ": a set whose name is computed is not partially evaluated"
+	case computed:
 		return at(first) + ": a key of this object might have two values"
+	case first.Head.RuleKind() == ast.MultiValue:
+		return ""
 	}
 	var defined []*ast.Rule
 	for _, r := range rules {

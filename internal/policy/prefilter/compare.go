@@ -1,6 +1,7 @@
 package prefilter
 
 import (
+	"encoding/json"
 	"math"
 	"math/big"
 	"regexp"
@@ -94,6 +95,9 @@ func (t *translator) compare(x *ast.Expr, op string, a, b *ast.Term, s *scope, b
 		return t.drop(x, whyNot(a))
 	}
 	if ast.IsConstant(b.Value) {
+		if op == "eq" && keyAlike(l, b) {
+			return t.drop(x, "as a key of a table or a parameter a text may stand for a number")
+		}
 		return t.compareConstant(x, op, l, b)
 	}
 	r, ok := t.operand(b, s)
@@ -111,6 +115,19 @@ func (t *translator) compare(x *ast.Expr, op string, a, b *ast.Term, s *scope, b
 		return t.drop(x, "these two are not compared")
 	}
 	return folded(relate{sqlOperators[op], l, r}, l, r)
+}
+
+// keyAlike reports whether a field may be found where a key of a document is that differs from it: OPA's storage takes a number
+// for the text that is written alike, and a text for an index. What partial evaluation leaves of a lookup is such an equation.
+func keyAlike(l operand, c *ast.Term) bool {
+	switch v := c.Value.(type) {
+	case ast.Number:
+		return l.kind == word
+	case ast.String:
+		var is any
+		return l.kind != word && l.kind != other && json.Unmarshal([]byte(v), &is) == nil
+	}
+	return false
 }
 
 func isCall(t *ast.Term, name string) bool {

@@ -563,7 +563,11 @@ func (t *translator) bareRef(x *ast.Expr, r ast.Ref, s *scope) pair {
 		return t.drop(x, whyNot(ast.NewTerm(r)))
 	}
 	if place.leaf && place.x.kind == boolean {
-		return exact(isTrue{place.x})
+		p := exact(isTrue{place.x})
+		if x.Location == nil { // partial evaluation has made it of an equation of the value with itself, which false is, too
+			p.over = place.defined()
+		}
+		return p
 	}
 	return exact(place.defined())
 }
