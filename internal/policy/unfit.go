@@ -104,15 +104,20 @@ func unfit(c *ast.Compiler, p *Policy, modules []*module) string {
 	return ""
 }
 
+// locate is where an expression of a rule stands: what the compiler made stands where the rule does.
+func locate(x *ast.Expr, r *ast.Rule) *ast.Location {
+	if x.Location == nil || x.Location.File == "" {
+		return r.Location
+	}
+	return x.Location
+}
+
 // with finds a with: OPA's partial evaluation loses it where it negates a body with a negation that has one.
 func with(r *ast.Rule) string {
 	why := ""
 	ast.WalkExprs(r, func(x *ast.Expr) bool {
 		if why == "" && len(x.With) > 0 {
-			loc := x.Location
-			if loc == nil || loc.File == "" {
-				loc = r.Location
-			}
+			loc := locate(x, r)
 			why = fmt.Sprintf("%s:%d: with is not partially evaluated", loc.File, loc.Row)
 		}
 		return false
@@ -135,10 +140,7 @@ func alike(r *ast.Rule) string {
 			}
 			a, b := x.Operand(0), x.Operand(1)
 			if a.Equal(b) && !ast.IsConstant(a.Value) || ofHelper(a) && ofHelper(b) {
-				loc := x.Location
-				if loc == nil || loc.File == "" {
-					loc = r.Location
-				}
+				loc := locate(x, r)
 				why = fmt.Sprintf("%s:%d: whether two values are there that may be the same one is lost in partial evaluation", loc.File, loc.Row)
 			}
 			return false

@@ -60,7 +60,7 @@ func New(m notify.Message) Digest {
 	if zone == nil {
 		zone = time.UTC
 	}
-	d := Digest{Title: title(m), To: isolated(m.To.Name), About: about(m, zone), Part: 1, Of: 1}
+	d := Digest{Title: Title(m), To: isolated(m.To.Name), About: about(m, zone), Part: 1, Of: 1}
 	for _, c := range m.Counts {
 		d.Counts = append(d.Counts, notify.Count{Text: isolated(c.Text), N: c.N})
 	}
@@ -150,7 +150,8 @@ func message(f finding.Finding) string {
 
 var urgencies = map[notify.Urgency]string{notify.Normal: "to decide", notify.Soon: "due soon", notify.Overdue: "overdue"}
 
-func title(m notify.Message) string {
+// Title is what a message is called.
+func Title(m notify.Message) string {
 	switch m.Kind {
 	case notify.Reminder:
 		return "Reminder: access waits for your decision"

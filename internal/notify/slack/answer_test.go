@@ -97,7 +97,7 @@ func signed(a http.Handler, form url.Values) (int, string) {
 func sent(t *testing.T, n int) (*workspace, *desk, *Answers, notify.Message) {
 	w, d := newWorkspace(t), &desk{}
 	c := w.channel(Options{})
-	m := digest(n)
+	m := digestOf(n)
 	if _, err := c.Send(t.Context(), m); err != nil {
 		t.Fatal(err)
 	}
@@ -140,7 +140,7 @@ func TestClicks(t *testing.T) {
 func TestFollow(t *testing.T) {
 	w, d := newWorkspace(t), &desk{}
 	c := w.channel(Options{})
-	m := digest(1)
+	m := digestOf(1)
 	if _, err := c.Send(t.Context(), m); err != nil {
 		t.Fatal(err)
 	}
@@ -300,7 +300,7 @@ func TestBulk(t *testing.T) {
 
 // The modal for as many items as a part can have, with names of any length, is one that Slack takes.
 func TestBulkModalFits(t *testing.T) {
-	m := digest(40)
+	m := digestOf(40)
 	for i := range m.Items {
 		m.Items[i].Finding.Title, m.Items[i].Finding.PersonName, m.Items[i].Finding.Department = "", "", ""
 		m.Items[i].Why, m.Items[i].Otherwise, m.Items[i].Finding.CostMonth = "", "", ""

@@ -149,7 +149,7 @@ func TestFakeHasSlacksShapes(t *testing.T) {
 
 // Ten thousand people with ten findings each are laid out in seconds.
 func BenchmarkRender(b *testing.B) {
-	m := digest(10)
+	m := digestOf(10)
 	m.AsOf = time.Now()
 	b.ReportAllocs()
 	for b.Loop() {

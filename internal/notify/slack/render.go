@@ -10,6 +10,7 @@ import (
 
 	"github.com/lapse-audit/lapse/internal/finding"
 	"github.com/lapse-audit/lapse/internal/notify"
+	"github.com/lapse-audit/lapse/internal/notify/digest"
 )
 
 // What Slack takes, see https://docs.slack.dev/reference/block-kit/blocks/ and …/composition-objects/.
@@ -270,17 +271,10 @@ func (l *layout) title() string {
 	if n := len(l.items); n > 0 && l.settled() == n {
 		return "No decision is needed here any more"
 	}
-	switch l.m.Kind {
-	case notify.Reminder:
-		return "Reminder: access waits for your decision"
-	case notify.Escalation:
-		return "Past the deadline: access waits for a decision"
-	case notify.Summary:
-		return "What the scan found"
-	case notify.Notice:
+	if l.m.Kind == notify.Notice {
 		return shorten(plain(l.m.Title), maxHeader)
 	}
-	return "Access waits for your decision"
+	return digest.Title(l.m)
 }
 
 // settled is how many items need no answer any more.

@@ -44,7 +44,7 @@ func item(n int, source string) notify.Item {
 	}
 }
 
-func digest(n int) notify.Message {
+func digestOf(n int) notify.Message {
 	m := notify.Message{
 		Key: "msg-7f3a", Kind: notify.First, Run: 412, AsOf: noon,
 		To: notify.Recipient{Person: "hr:1001", Name: "Anna Berg", Email: "anna.berg@example.com"},
@@ -88,7 +88,7 @@ func TestRenderGoldens(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	first := digest(5)
+	first := digestOf(5)
 	first.To.Zone = zone
 	first.Items[4].Privileged, first.Items[4].Answers = true, []notify.Answer{notify.Keep, notify.NotMine}
 	first.Items[1].Otherwise, first.Items[1].Due = "", time.Time{}
@@ -99,7 +99,7 @@ func TestRenderGoldens(t *testing.T) {
 		first.Items[0].Finding.Fingerprint: "Anna Berg: revoke; carried out and read back on 24 Nov 2026",
 		first.Items[2].Finding.Fingerprint: "resolved by itself",
 	}
-	evil := digest(1)
+	evil := digestOf(1)
 	evil.Kind = notify.Escalation
 	it := &evil.Items[0]
 	it.Finding.SourceName = "<!channel> *CRM*"
@@ -125,7 +125,7 @@ func TestRenderGoldens(t *testing.T) {
 // At every size each item is there once, whole, in order, with its own buttons, and every payload is valid.
 func TestRenderSizes(t *testing.T) {
 	for _, n := range []int{1, 3, 4, 10, 100, 1000} {
-		m := digest(n)
+		m := digestOf(n)
 		parts := Render(m)
 		var items []finding.Fingerprint
 		for i, p := range parts {
@@ -173,7 +173,7 @@ func TestRenderSizes(t *testing.T) {
 
 // Whatever is decided, and however much is said of it, every item stays in the part that it was sent in.
 func TestRenderDecidedKeepsParts(t *testing.T) {
-	m := digest(100)
+	m := digestOf(100)
 	for i := range m.Items { // so that the texts are what fills a part
 		m.Items[i].Finding.Message += strings.Repeat(" and more", 14)
 		if i > 50 {
@@ -219,7 +219,7 @@ func TestRenderDecidedKeepsParts(t *testing.T) {
 func TestRenderLongTexts(t *testing.T) {
 	for _, size := range []int{2990, 3000, 9000, 40_000} {
 		for _, unit := range []string{"x", "word ", "<", "🙂", "é & "} {
-			m := digest(5)
+			m := digestOf(5)
 			long := "BEGIN" + strings.Repeat(unit, size/len(unit)) + "END"
 			m.Items[2].Finding.Message = long
 			m.Items[2].Finding.SourceName = "A" + strings.Repeat("n", size/10) + "Z"
@@ -244,7 +244,7 @@ func TestRenderLongTexts(t *testing.T) {
 
 // Many short items are too many blocks before they are too much text; many counts are one text.
 func TestRenderManyBlocks(t *testing.T) {
-	m := digest(120)
+	m := digestOf(120)
 	for i := range m.Items {
 		it := &m.Items[i]
 		it.Finding = finding.Finding{Fingerprint: it.Finding.Fingerprint, SourceName: fmt.Sprint("s", i)}
@@ -270,7 +270,7 @@ func TestRenderManyBlocks(t *testing.T) {
 }
 
 func TestRenderRules(t *testing.T) {
-	m := digest(6)
+	m := digestOf(6)
 	m.Items = append(m.Items, m.Items[0]) // asked about once
 	m.Items[1].Answers = nil
 	m.Items[2].Answers = []notify.Answer{notify.Keep, "burn"}
@@ -294,7 +294,7 @@ func TestRenderRules(t *testing.T) {
 	if pressed(Render(m), actionBulk) != nil {
 		t.Error("privileged items can be decided together")
 	}
-	for _, p := range Render(digest(100)) {
+	for _, p := range Render(digestOf(100)) {
 		for _, secret := range []string{"user", "Person", "crm", "Anna"} {
 			if strings.Contains(p.Text, secret) {
 				t.Errorf("the notification tells %q: %s", secret, p.Text)

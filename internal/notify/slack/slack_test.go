@@ -23,7 +23,7 @@ const annas = "DU1ANNA" // the conversation with Anna Berg
 func TestSendAndFind(t *testing.T) {
 	w := newWorkspace(t)
 	c := w.channel(Options{})
-	m := digest(100)
+	m := digestOf(100)
 	if _, ok, err := c.Find(t.Context(), m); err != nil || ok {
 		t.Fatalf("found what was not sent: %t, %v", ok, err)
 	}
@@ -51,18 +51,18 @@ func TestSendAndFind(t *testing.T) {
 func TestFindOnlyOurs(t *testing.T) {
 	w := newWorkspace(t)
 	c := w.channel(Options{})
-	if _, err := c.Send(t.Context(), digest(1)); err != nil {
+	if _, err := c.Send(t.Context(), digestOf(1)); err != nil {
 		t.Fatal(err)
 	}
 	w.Messages[annas][0].Bot = "B0OTHER"
-	if _, ok, err := c.Find(t.Context(), digest(1)); err != nil || ok {
+	if _, ok, err := c.Find(t.Context(), digestOf(1)); err != nil || ok {
 		t.Errorf("taken for ours: %t, %v", ok, err)
 	}
 }
 
 // A Send that breaks off anywhere is finished by the next, whatever broke it, and no part is there twice.
 func TestSendIsResumed(t *testing.T) {
-	m := digest(60)
+	m := digestOf(60)
 	parts := Render(m)
 	for _, x := range []slacktest.Trouble{{Code: "internal_error"}, {Status: 503}, {Status: 429, After: 2}, {Code: "ratelimited"}, {Lost: true}} {
 		for at := range parts {
@@ -100,11 +100,11 @@ func TestLostReply(t *testing.T) {
 	w := newWorkspace(t)
 	c := w.channel(Options{})
 	w.Strike(slacktest.Trouble{Method: "chat.postMessage", Lost: true})
-	_, err := c.Send(t.Context(), digest(1))
+	_, err := c.Send(t.Context(), digestOf(1))
 	if !errors.Is(err, notify.ErrUnsure) {
 		t.Fatalf("error %v, want that nobody knows", err)
 	}
-	r, ok, err := c.Find(t.Context(), digest(1))
+	r, ok, err := c.Find(t.Context(), digestOf(1))
 	if err != nil || !ok || len(r.IDs) != 1 {
 		t.Errorf("found %+v, %t, %v", r, ok, err)
 	}
@@ -112,8 +112,8 @@ func TestLostReply(t *testing.T) {
 
 func TestFaults(t *testing.T) {
 	const post = "chat.postMessage"
-	anna := digest(1)
-	team := digest(1)
+	anna := digestOf(1)
+	team := digestOf(1)
 	team.To = notify.Recipient{Role: "security"}
 	for name, tt := range map[string]struct {
 		x    slacktest.Trouble
@@ -173,11 +173,11 @@ func TestFaults(t *testing.T) {
 func TestNoConnection(t *testing.T) {
 	w := newWorkspace(t)
 	c := w.channel(Options{})
-	if _, err := c.Send(t.Context(), digest(1)); err != nil { // so that Anna is known
+	if _, err := c.Send(t.Context(), digestOf(1)); err != nil { // so that Anna is known
 		t.Fatal(err)
 	}
 	w.Close()
-	_, err := c.Send(t.Context(), digest(1))
+	_, err := c.Send(t.Context(), digestOf(1))
 	if err == nil || errors.Is(err, notify.ErrUnsure) || !strings.Contains(err.Error(), "no connection") {
 		t.Errorf("error %v, want that there is no connection: nothing was sent", err)
 	}
@@ -190,13 +190,13 @@ func TestWhoCantBeReached(t *testing.T) {
 	w.User("U6OTHER", "other@example.com").TeamID = "T2"
 	c := w.channel(Options{})
 	for email, says := range map[string]string{"": "no e-mail", "other@example.com": "another workspace", "gone@example.com": "deactivated", "bot@example.com": "bot", "nobody@example.com": "nobody with"} {
-		m := digest(1)
+		m := digestOf(1)
 		m.To.Email = email
 		if _, err := c.Send(t.Context(), m); !errors.Is(err, notify.ErrUnreachable) || !strings.Contains(err.Error(), says) {
 			t.Errorf("%q: error %v, want unreachable with %q", email, err, says)
 		}
 	}
-	m := digest(1)
+	m := digestOf(1)
 	m.To = notify.Recipient{Role: "app_owner:Wiki"}
 	if _, err := c.Send(t.Context(), m); !errors.Is(err, notify.ErrUnreachable) {
 		t.Errorf("a role without a channel: %v", err)
@@ -236,7 +236,7 @@ func TestStrangersHaveNoAddress(t *testing.T) {
 func TestFindInAnyOrder(t *testing.T) {
 	w := newWorkspace(t)
 	c := w.channel(Options{})
-	m := digest(60)
+	m := digestOf(60)
 	r, err := c.Send(t.Context(), m)
 	if err != nil {
 		t.Fatal(err)
@@ -254,7 +254,7 @@ func TestPeopleAreCached(t *testing.T) {
 	now := noon
 	c := w.channel(Options{Now: func() time.Time { return now }})
 	send := func(email string) error {
-		m := digest(1)
+		m := digestOf(1)
 		m.To.Email = email
 		_, err := c.Send(t.Context(), m)
 		return err
@@ -304,7 +304,7 @@ func TestPeopleAreCached(t *testing.T) {
 func TestUpdate(t *testing.T) {
 	w := newWorkspace(t)
 	c := w.channel(Options{})
-	m := digest(60)
+	m := digestOf(60)
 	r, err := c.Send(t.Context(), m)
 	if err != nil {
 		t.Fatal(err)
@@ -348,9 +348,9 @@ func TestUpdate(t *testing.T) {
 func TestPace(t *testing.T) {
 	const pace = 50 * time.Millisecond
 	w := newWorkspace(t)
-	n := len(Render(digest(80)))
+	n := len(Render(digestOf(80)))
 	start := time.Now()
-	if _, err := w.channel(Options{Pace: pace}).Send(t.Context(), digest(80)); err != nil {
+	if _, err := w.channel(Options{Pace: pace}).Send(t.Context(), digestOf(80)); err != nil {
 		t.Fatal(err)
 	}
 	if d := w.Posts[n-1].Sub(start); n < 4 || d < time.Duration(n-1)*pace {
@@ -361,7 +361,7 @@ func TestPace(t *testing.T) {
 	defer cancel()
 	c := w.channel(Options{Pace: time.Hour})
 	for i := range 20 {
-		m := digest(1)
+		m := digestOf(1)
 		m.To.Email = fmt.Sprintf("person%d@example.com", i)
 		w.Mu.Lock()
 		w.User(fmt.Sprintf("U9N%d", i), m.To.Email)
