@@ -9,7 +9,6 @@ import (
 	"slices"
 
 	"github.com/lapse-audit/lapse/internal/collect"
-	"github.com/lapse-audit/lapse/internal/config"
 	"github.com/lapse-audit/lapse/internal/notify/email"
 	"github.com/lapse-audit/lapse/internal/notify/teams"
 	"github.com/lapse-audit/lapse/internal/notify/tickets"
@@ -20,8 +19,8 @@ func (a *App) email(ctx context.Context) (*email.Channel, error) {
 	c := a.Config.Notify.Email
 	o := email.Options{Now: a.Now}
 	var err error
-	if o.Password, err = (config.Secret{Secret: c.Password}).Resolve(ctx, a.Config.Dir); err != nil {
-		return nil, fmt.Errorf("notify.email.password: %w", err)
+	if o.Password, err = a.Config.Secret(ctx, "notify.email.password", c.Password); err != nil {
+		return nil, err
 	}
 	if c.CA != "" {
 		if o.CA, err = os.ReadFile(a.Config.Path(c.CA)); err != nil {
@@ -39,10 +38,8 @@ func (a *App) teams(ctx context.Context) (*teams.Channel, error) {
 	c := a.Config.Notify.Teams
 	var errs []error
 	resolve := func(name string, ref collect.Secret) string {
-		at, err := (config.Secret{Secret: ref}).Resolve(ctx, a.Config.Dir)
-		if err != nil {
-			errs = append(errs, fmt.Errorf("notify.teams.%s: %w", name, err))
-		}
+		at, err := a.Config.Secret(ctx, "notify.teams."+name, ref)
+		errs = append(errs, err)
 		return at
 	}
 	u := teams.URLs{Security: resolve("url", c.URL), People: resolve("people", c.People), Channels: map[string]string{}}
@@ -71,9 +68,9 @@ func (a *App) tickets(ctx context.Context) (*tickets.Channel, error) {
 	if c.Token.IsSet() {
 		key, ref = "token", c.Token
 	}
-	secret, err := (config.Secret{Secret: ref}).Resolve(ctx, a.Config.Dir)
+	secret, err := a.Config.Secret(ctx, "notify.tickets."+key, ref)
 	if err != nil {
-		return nil, fmt.Errorf("notify.tickets.%s: %w", key, err)
+		return nil, err
 	}
 	return tickets.New(c, recipe, tickets.Options{Secret: secret})
 }

@@ -3,10 +3,8 @@ package app
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 
-	"github.com/lapse-audit/lapse/internal/config"
 	"github.com/lapse-audit/lapse/internal/notify"
 	"github.com/lapse-audit/lapse/internal/notify/digest"
 	"github.com/lapse-audit/lapse/internal/notify/link"
@@ -22,8 +20,8 @@ func (a *App) Links(ctx context.Context) (*link.Links, error) {
 	keys := map[string]string{}
 	for id, ref := range c.Keys {
 		var err error
-		if keys[id], err = (config.Secret{Secret: ref}).Resolve(ctx, a.Config.Dir); err != nil {
-			return nil, fmt.Errorf("notify.links.keys.%s: %w", id, err)
+		if keys[id], err = a.Config.Secret(ctx, "notify.links.keys."+id, ref); err != nil {
+			return nil, err
 		}
 	}
 	return link.New(*c, keys, a.Now)

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/lapse-audit/lapse/internal/access"
-	"github.com/lapse-audit/lapse/internal/config"
 	"github.com/lapse-audit/lapse/internal/finding"
 	"github.com/lapse-audit/lapse/internal/notify"
 	"github.com/lapse-audit/lapse/internal/notify/text"
@@ -294,9 +293,9 @@ func (a *App) channels(ctx context.Context) ([]notify.Channel, error) {
 		out = append(out, ch)
 	}
 	if c.Webhook.URL != "" {
-		secret, err := (config.Secret{Secret: c.Webhook.Secret}).Resolve(ctx, a.Config.Dir)
+		secret, err := a.Config.Secret(ctx, "notify.webhook.secret", c.Webhook.Secret)
 		if err != nil {
-			return nil, fmt.Errorf("notify.webhook.secret: %w", err)
+			return nil, err
 		}
 		out = append(out, webhook.New(c.Webhook.URL, secret))
 	}

@@ -65,10 +65,8 @@ func Serve(ctx context.Context, c *config.Config, o Options, so ServeOptions) (*
 		return f, err
 	}
 	var err error
-	if settings.Metrics.IsSet() {
-		if setup.MetricsToken, err = (config.Secret{Secret: settings.Metrics}).Resolve(ctx, c.Dir); err != nil {
-			return nil, fmt.Errorf("serve.metrics_token: %w", err)
-		}
+	if setup.MetricsToken, err = c.Secret(ctx, "serve.metrics_token", settings.Metrics); err != nil {
+		return nil, err
 	}
 	if setup.Jobs, err = s.jobs(); err != nil {
 		return nil, err
@@ -224,11 +222,12 @@ func (s *serving) webhooks(ctx context.Context) (*serve.HR, error) {
 	}}
 	for _, w := range s.config.Serve.Webhooks {
 		k := serve.Hook{Webhook: w}
-		if k.SecretText, err = (config.Secret{Secret: w.Secret}).Resolve(ctx, s.config.Dir); err != nil {
-			return nil, fmt.Errorf("serve.webhooks.%s.secret: %w", w.Name, err)
+		key := "serve.webhooks." + w.Name
+		if k.SecretText, err = s.config.Secret(ctx, key+".secret", w.Secret); err != nil {
+			return nil, err
 		}
-		if k.BearerText, err = (config.Secret{Secret: w.Bearer}).Resolve(ctx, s.config.Dir); err != nil {
-			return nil, fmt.Errorf("serve.webhooks.%s.bearer: %w", w.Name, err)
+		if k.BearerText, err = s.config.Secret(ctx, key+".bearer", w.Bearer); err != nil {
+			return nil, err
 		}
 		if k.SecretText == "" && k.BearerText == "" {
 			return nil, fmt.Errorf("serve.webhooks.%s: its secret is empty", w.Name)

@@ -10,7 +10,6 @@ import (
 
 	"github.com/lapse-audit/lapse/internal/access"
 	"github.com/lapse-audit/lapse/internal/collect"
-	"github.com/lapse-audit/lapse/internal/config"
 	"github.com/lapse-audit/lapse/internal/notify"
 	"github.com/lapse-audit/lapse/internal/notify/slack"
 	"github.com/lapse-audit/lapse/internal/state"
@@ -32,12 +31,9 @@ func (a *App) Slack(ctx context.Context) (*slack.Channel, error) {
 		from collect.Secret
 		to   *string
 	}{{"token", c.Token, &secrets.Token}, {"signing_secret", c.SigningSecret, &secrets.SigningSecret}, {"app_token", c.AppToken, &secrets.AppToken}} {
-		if !s.from.IsSet() {
-			continue
-		}
 		var err error
-		if *s.to, err = (config.Secret{Secret: s.from}).Resolve(ctx, a.Config.Dir); err != nil {
-			return nil, fmt.Errorf("notify.slack.%s: %w", s.name, err)
+		if *s.to, err = a.Config.Secret(ctx, "notify.slack."+s.name, s.from); err != nil {
+			return nil, err
 		}
 	}
 	ch, err := slack.New(*c, secrets, slack.Options{

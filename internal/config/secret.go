@@ -13,6 +13,15 @@ import (
 // Secret is a reference that can be resolved: only here are the environment read and commands run for one.
 type Secret struct{ collect.Secret }
 
+// Secret fetches what stands at a key of lapse.yaml; "" if nothing does.
+func (c *Config) Secret(ctx context.Context, key string, ref collect.Secret) (string, error) {
+	text, err := Secret{ref}.Resolve(ctx, c.Dir)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", key, err)
+	}
+	return text, nil
+}
+
 // Resolve fetches the secret. A trailing newline is cut off. Relative files are relative to base.
 func (s Secret) Resolve(ctx context.Context, base string) (string, error) {
 	kind, rest, _ := strings.Cut(s.Reference(), ":")
