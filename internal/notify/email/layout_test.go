@@ -9,6 +9,7 @@ import (
 	"github.com/lapse-audit/lapse/internal/notify"
 	"github.com/lapse-audit/lapse/internal/notify/email"
 	"github.com/lapse-audit/lapse/internal/notify/notifytest"
+	"github.com/lapse-audit/lapse/reports/pagetest"
 )
 
 // On a phone and on a desk nothing of a letter sticks out, not even names without a blank or from right to left.
@@ -25,7 +26,7 @@ func TestLetterFitsTheScreen(t *testing.T) {
 	if err != nil || len(parts) != 1 {
 		t.Fatal(len(parts), err)
 	}
-	if got := fmt.Sprint(notifytest.Overflow(t, []int{375, 760}, parts[0].HTML)); got != "[0 0]" {
+	if got := fmt.Sprint(pagetest.Measure(t, pagetest.Overflow, []int{375, 760}, parts[0].HTML)); got != "[0 0]" {
 		t.Errorf("pixels that stick out at 375 and 760: %s", got)
 	}
 }

@@ -9,7 +9,7 @@ import (
 
 	"github.com/lapse-audit/lapse/internal/notify"
 	"github.com/lapse-audit/lapse/internal/notify/digest"
-	"github.com/lapse-audit/lapse/internal/notify/notifytest"
+	"github.com/lapse-audit/lapse/reports/pagetest"
 )
 
 // The browser takes the one style that the page's policy names, and at the width of a phone nothing sticks out.
@@ -17,7 +17,7 @@ func TestPageInABrowser(t *testing.T) {
 	b := newBench(t)
 	srv := httptest.NewServer(b.h)
 	t.Cleanup(srv.Close)
-	picture := notifytest.Picture(t, srv.URL+Path+b.token(notify.Keep), 700, 500)
+	picture := pagetest.Picture(t, srv.URL+Path+b.token(notify.Keep), 700, 500)
 	if r, g, bl, _ := picture.At(3, 3).RGBA(); fmt.Sprintf("%02x%02x%02x", r>>8, g>>8, bl>>8) != "f4f5f7" {
 		t.Errorf("the page is not drawn in its style: its edge is %02x%02x%02x", r>>8, g>>8, bl>>8)
 	}
@@ -31,7 +31,7 @@ func TestPageInABrowser(t *testing.T) {
 		}
 		pages = append(pages, page)
 	}
-	if got := fmt.Sprint(notifytest.Overflow(t, []int{375}, pages...)); got != "[0 0]" {
+	if got := fmt.Sprint(pagetest.Measure(t, pagetest.Overflow, []int{375}, pages...)); got != "[0 0]" {
 		t.Errorf("pixels that stick out at 375: %s", got)
 	}
 }

@@ -1,4 +1,5 @@
-package notifytest
+// Package pagetest looks at pages in a browser, in tests.
+package pagetest
 
 import (
 	"context"
@@ -15,7 +16,7 @@ import (
 	"time"
 )
 
-// chromium finds the browser in which people's pages are looked at.
+// chromium finds the browser.
 func chromium(t *testing.T) string {
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
 		if file, err := exec.LookPath(name); err == nil {
@@ -61,8 +62,12 @@ func Picture(t *testing.T, address string, width, height int) image.Image {
 	return out
 }
 
-// Overflow says of pages, each at each width, how many pixels stick out.
-func Overflow(t *testing.T, widths []int, pages ...string) []string {
+// Overflow is JavaScript, for Measure: how many pixels of a page stick out to the right.
+const Overflow = "page.documentElement.scrollWidth - page.documentElement.clientWidth"
+
+// Measure gives what a JavaScript expression says of pages, each at each width in pixels, page by page. The expression's page
+// is the document, in a frame of that width.
+func Measure(t *testing.T, expression string, widths []int, pages ...string) []string {
 	t.Helper()
 	var outer strings.Builder
 	outer.WriteString("<!DOCTYPE html><body>")
@@ -71,10 +76,10 @@ func Overflow(t *testing.T, widths []int, pages ...string) []string {
 			fmt.Fprintf(&outer, `<iframe width="%d" height="900" style="border:0" srcdoc="%s"></iframe>`, width, html.EscapeString(page))
 		}
 	}
-	outer.WriteString(`<script>onload = () => { document.body.dataset.measured = [...document.querySelectorAll("iframe")].map(frame => {
-const root = frame.contentDocument.documentElement;
-return root.scrollWidth - root.clientWidth;
-}).join(" "); }</script></body>`)
+	fmt.Fprintf(&outer, `<script>onload = () => { document.body.dataset.measured = [...document.querySelectorAll("iframe")].map(frame => {
+const page = frame.contentDocument;
+return %s;
+}).join(","); }</script></body>`, expression)
 	name := filepath.Join(t.TempDir(), "pages.html")
 	if err := os.WriteFile(name, []byte(outer.String()), 0o600); err != nil {
 		t.Fatal(err)
@@ -83,5 +88,5 @@ return root.scrollWidth - root.clientWidth;
 	if got == nil {
 		t.Fatal("nothing was measured")
 	}
-	return strings.Fields(string(got[1]))
+	return strings.Split(string(got[1]), ",")
 }
