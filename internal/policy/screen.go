@@ -35,27 +35,19 @@ type Coverage struct {
 }
 
 // Screen is what the table of one kind of subject is asked before its subjects are evaluated. All of it is ClickHouse SQL
-// over the table's columns, with parameters in place of values. Flags and Verdicts are never NULL.
+// over the table's columns, with parameters in place of values. None is ever NULL.
 type Screen struct {
 	Kind       access.SubjectKind
-	Atoms      []string // is1, is2, …: what Flags and Verdicts test, never NULL
+	Atoms      []string // is1, is2, …: what Flags and Facts test
 	Flags      []string // by rule: false for a subject that the rule need not judge
-	Verdicts   []string // see Evaluator.Count
+	Facts      []string // of a subject: see Evaluator.Count
 	Parameters []prefilter.Parameter
 	Coverage   []Coverage // by rule
 
-	lane      *lane
-	again     bool       // made by Only
-	verdictOf []int      // by rule
-	missing   [][]string // by verdict: what its codes from firstMissing on say is missing
+	lane     *lane
+	again    bool     // made by Only
+	verdicts [][]told // by rule
 }
-
-// The codes of a verdict.
-const (
-	codeEvaluable    = 0
-	codeOutOfScope   = 1
-	codeFirstMissing = 2
-)
 
 // partialTime bounds the partial evaluation of one rule.
 const partialTime = 5 * time.Second
