@@ -204,7 +204,7 @@ func (tb *subjectTable) screened(t testing.TB, pack *Pack, kind access.SubjectKi
 }
 
 func toStore(s *Screen) store.Screen {
-	out := store.Screen{Atoms: s.Atoms, Flags: s.Flags, Facts: s.Facts}
+	out := store.Screen{Atoms: s.Atoms, Flags: s.Flags, Facts: s.Facts, Columns: s.Columns, Always: s.Always}
 	for _, p := range s.Parameters {
 		out.Parameters = append(out.Parameters, store.Parameter{Name: p.Name, Value: p.Value})
 	}

@@ -3,6 +3,7 @@ package policy
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -43,6 +44,8 @@ type Screen struct {
 	Facts      []string // of a subject: see Evaluator.Count
 	Parameters []prefilter.Parameter
 	Coverage   []Coverage // by rule
+	Columns    [][]string // by rule: what it is evaluated by
+	Always     []string   // columns by which it is known who a subject is
 
 	lane     *lane
 	again    bool     // made by Only
@@ -71,7 +74,7 @@ func (e *Engine) Screen(ctx context.Context, kind access.SubjectKind) (*Screen, 
 	if err != nil {
 		return nil, fmt.Errorf("screen %s subjects: %w", kind, err)
 	}
-	s := &Screen{Kind: kind, lane: l}
+	s := &Screen{Kind: kind, lane: l, Always: l.columns.names(l.identity.columns())}
 	statement := prefilter.NewStatement()
 	for _, r := range l.rules {
 		flag, coverage, err := e.flag(ctx, l, c, r, statement)
@@ -79,6 +82,7 @@ func (e *Engine) Screen(ctx context.Context, kind access.SubjectKind) (*Screen, 
 			return nil, fmt.Errorf("screen %s subjects: %w", kind, err)
 		}
 		s.Flags, s.Coverage = append(s.Flags, flag), append(s.Coverage, coverage)
+		s.Columns = append(s.Columns, l.columns.names(slices.Concat(newDocument(l.columns, r.reads).columns(), r.applies.columns())))
 		s.addVerdict(r, statement)
 	}
 	s.Atoms, s.Parameters = statement.Atoms(), statement.Parameters()

@@ -68,7 +68,7 @@ func (o Options) screening(ctx context.Context, engine *policy.Engine, run *stor
 
 // asked is a screen as the store takes it.
 func asked(s *policy.Screen) store.Screen {
-	out := store.Screen{Atoms: s.Atoms, Flags: s.Flags, Facts: s.Facts}
+	out := store.Screen{Atoms: s.Atoms, Flags: s.Flags, Facts: s.Facts, Columns: s.Columns, Always: s.Always}
 	for _, p := range s.Parameters {
 		out.Parameters = append(out.Parameters, store.Parameter{Name: p.Name, Value: p.Value})
 	}

@@ -3,9 +3,7 @@ package store
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"iter"
 	"slices"
 	"strings"
 
@@ -24,6 +22,11 @@ type Screen struct {
 	Facts      []string
 	Parameters []Parameter
 	Sample     Sample
+	// Columns are by flag those that must be known of a subject which the flag holds for, and Always those of any. The others
+	// of a row are access.Unread or empty. Of the sample, and where a finding stands, whatever some flag needs is read. Without
+	// Columns rows are whole.
+	Columns [][]string
+	Always  []string
 }
 
 // Parameter is {Name:Type} in the text of a Screen. Value is a string, int64 or float64, or a slice of one of these.
@@ -44,10 +47,11 @@ type Sample struct {
 type Screening struct {
 	Counts []FactCount
 
-	run   *Run
-	kind  access.SubjectKind
-	slice int
-	found []found // by number
+	run     *Run
+	kind    access.SubjectKind
+	slice   int
+	found   []found // by number
+	columns []screenedColumn
 }
 
 // FactCount is how many subjects of a source have these facts.
@@ -89,7 +93,7 @@ func (r *Run) SubjectCount(ctx context.Context, kind access.SubjectKind) (n uint
 
 // Screen asks all subjects of a slice that was built. It reads none of the columns that the screen says nothing about.
 func (r *Run) Screen(ctx context.Context, kind access.SubjectKind, slice int, s Screen) (*Screening, error) {
-	sc := &Screening{run: r, kind: kind, slice: slice}
+	sc := &Screening{run: r, kind: kind, slice: slice, columns: screenedColumns(kind, s)}
 	type group struct {
 		FactCount
 		found [][]uint64
@@ -159,79 +163,6 @@ func atoms(s Screen) []string {
 		}
 	}
 	return out
-}
-
-// rowsAtOnce is how many rows are asked for by their numbers: a server takes those in the address of a request.
-const rowsAtOnce = 8192
-
-// Subjects yields the subjects that need looking at, by number, as Run.Subjects does. The slice must still be there.
-func (sc *Screening) Subjects(ctx context.Context) iter.Seq2[Screened, error] {
-	return func(yield func(Screened, error) bool) {
-		reader, err := newRowReader(access.SchemaOf(sc.kind).Columns())
-		if err != nil {
-			yield(Screened{}, sc.fault(err))
-			return
-		}
-		for some := range slices.Chunk(sc.found, rowsAtOnce) {
-			for s, err := range sc.read(ctx, reader, some) {
-				if err != nil {
-					yield(Screened{}, sc.fault(err))
-					return
-				}
-				if !yield(s, nil) {
-					return
-				}
-			}
-		}
-	}
-}
-
-func (sc *Screening) fault(err error) error {
-	return fmt.Errorf("read screened %s subjects, slice %d of run %d: %w", sc.kind, sc.slice, sc.run.ID, err)
-}
-
-// read yields some of the subjects.
-func (sc *Screening) read(ctx context.Context, reader *rowReader, some []found) iter.Seq2[Screened, error] {
-	return func(yield func(Screened, error) bool) {
-		numbers := make([]uint32, len(some))
-		for i, f := range some {
-			numbers[i] = f.no
-		}
-		scan := func(rows driver.Rows, text *string) error { return rows.Scan(text) }
-		n := 0
-		for text, err := range stream(ctx, sc.run.s, scan, screenedQuery(sc.kind), clickhouse.Named("run", sc.run.ID), clickhouse.Named("slice", sc.slice),
-			clickhouse.Named("numbers", numbers), clickhouse.Named("first", numbers[0]), clickhouse.Named("last", numbers[len(numbers)-1])) {
-			if err == nil && n == len(some) {
-				err = errMoreRows
-			}
-			if err != nil {
-				yield(Screened{}, err)
-				return
-			}
-			row, err := reader.read(text)
-			if err != nil {
-				yield(Screened{}, err)
-				return
-			}
-			f := some[n]
-			n++
-			if !yield(Screened{row, f.mask, f.sample, f.stands}, nil) {
-				return
-			}
-		}
-		if n < len(some) {
-			yield(Screened{}, fmt.Errorf("%d of %d rows are gone", len(some)-n, len(some)))
-		}
-	}
-}
-
-// errMoreRows says that a number stands for several subjects.
-var errMoreRows = errors.New("there are more rows than numbers")
-
-func screenedQuery(kind access.SubjectKind) string {
-	return "SELECT formatRow('RowBinary', " + strings.Join(columnNames(kind), ", ") + ")\nFROM " + subjectTable(kind) +
-		" PREWHERE no BETWEEN {first:UInt32} AND {last:UInt32} AND no IN {numbers:Array(UInt32)}" +
-		" WHERE run = {run:UInt64} AND slice = {slice:UInt32} ORDER BY no SETTINGS max_block_size = 1024, " + screenSettings
 }
 
 // names reports whether an expression calls something by a name.
