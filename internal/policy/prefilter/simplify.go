@@ -186,6 +186,8 @@ func renamed(p pred, from, to string) pred {
 		return foreign{name(p.x)}
 	case holds:
 		return holds{name(p.x), p.c}
+	case weigh:
+		return weigh{p.op, eachPart(p.a, name), eachPart(p.b, name)}
 	}
 	return p
 }

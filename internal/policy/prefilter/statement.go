@@ -163,11 +163,35 @@ func (w *writer) leaf(p pred) {
 				w.add("hasAny(", w.column(p.x), ", ", w.list(p.c), ")")
 			}
 		})
+	case weigh:
+		w.weigh(p)
 	case filled:
 		w.guarded(p.array.known, func() { w.add("notEmpty(", p.array.size, ")") })
 	default:
 		panic(fmt.Sprintf("prefilter: no such predicate: %T", p))
 	}
+}
+
+// changes make a text of a text, and of a constant where there are two.
+var changes = map[string]string{
+	"lower":       "lower(%s)",
+	"upper":       "upper(%s)",
+	"trim":        "trimBoth(%s, %s)",
+	"trim_left":   "trimLeft(%s, %s)",
+	"trim_right":  "trimRight(%s, %s)",
+	"trim_prefix": "if(startsWith(%[1]s, %[2]s), substring(%[1]s, length(%[2]s) + 1), %[1]s)",
+	"trim_suffix": "if(endsWith(%[1]s, %[2]s), substring(%[1]s, 1, length(%[1]s) - length(%[2]s)), %[1]s)",
+}
+
+// change writes what is made of a text. The constant is part of a shape.
+func (w *writer) change(c change, text string) string {
+	switch {
+	case c.by == "":
+		return fmt.Sprintf(changes[c.function], text)
+	case w.shape:
+		return fmt.Sprintf(changes[c.function], text, fmt.Sprintf("%q", c.by))
+	}
+	return fmt.Sprintf(changes[c.function], text, w.constant(value(c.by)))
 }
 
 // textFunctions take a text and a constant.
@@ -257,10 +281,10 @@ func In(x, list string, float bool) string {
 
 func (w *writer) column(x operand) string {
 	switch {
-	case x.fold != "":
-		fold := x.fold
-		x.fold = ""
-		return fold + "(" + w.column(x) + ")"
+	case len(x.changed) > 0:
+		last := x.changed[len(x.changed)-1]
+		x.changed = x.changed[:len(x.changed)-1]
+		return w.change(last, w.column(x))
 	case x.count:
 		return "toInt64(length(" + x.column + "))"
 	case x.key != nil:

@@ -160,7 +160,7 @@ func (t *translator) binds(x *ast.Expr, s *scope, there *[]ast.Ref) bool {
 	if x.Negated || len(x.With) > 0 {
 		return false
 	}
-	if call, out := yields(x); call != nil {
+	if call, out := t.yields(x); call != nil {
 		if v, ok := out.Value.(ast.Var); ok && !s.resolved(v) && !s.taken[v] {
 			s.values[v] = &computed{call, x}
 		}
@@ -240,16 +240,23 @@ func (s *scope) renames(x *ast.Expr) bool {
 	return true
 }
 
-// yields takes a call of a builtin and what it has to be out of an expression: of x = f(y) and of f(y, x).
-func yields(x *ast.Expr) (call, out *ast.Term) {
+// yields takes a call of a builtin, or a helper that is not inlined, and what it has to be out of an expression: of x = f(y) and of f(y, x).
+func (t *translator) yields(x *ast.Expr) (call, out *ast.Term) {
 	terms, ok := x.Terms.([]*ast.Term)
 	if !ok {
 		return nil, nil
 	}
 	if x.IsEquality() {
 		for _, o := range [][2]*ast.Term{{terms[1], terms[2]}, {terms[2], terms[1]}} {
-			if c, ok := o[0].Value.(ast.Call); ok && ast.BuiltinMap[c[0].String()] != nil {
-				return o[0], o[1]
+			switch v := o[0].Value.(type) {
+			case ast.Call:
+				if ast.BuiltinMap[v[0].String()] != nil {
+					return o[0], o[1]
+				}
+			case ast.Ref:
+				if t.support[v.String()] != nil {
+					return o[0], o[1]
+				}
 			}
 		}
 		return nil, nil
