@@ -142,10 +142,10 @@ var constructs = []construct{
 	{name: "a count and a fraction", lane: LaneComplete, body: `count([g | some g in input.grants; g.direct]) > 0.5`},
 	{name: "a count and a text", lane: LaneComplete, body: `count([g | some g in input.grants; g.direct]) < "5"`},
 	{name: "at least no element", lane: LaneComplete, body: `count([g | some g in input.grants; g.direct]) >= 0`},
-	{name: "at least two", lane: LanePartly, body: `count([g | some g in input.grants; g.direct]) >= 2`},
-	{name: "not at least two", body: `not count([g | some g in input.grants; g.direct]) >= 2`},
-	{name: "not not at least two", body: `not few`, rest: `few if not count([g | some g in input.grants; g.direct]) >= 2`},
-	{name: "exactly two", body: `count([g | some g in input.grants; g.direct]) == 2`},
+	{name: "at least two", lane: LaneComplete, body: `count([g | some g in input.grants; g.direct]) >= 2`},
+	{name: "not at least two", lane: LaneComplete, body: `not count([g | some g in input.grants; g.direct]) >= 2`},
+	{name: "not not at least two", lane: LaneComplete, body: `not few`, rest: `few if not count([g | some g in input.grants; g.direct]) >= 2`},
+	{name: "exactly two", lane: LaneComplete, body: `count([g | some g in input.grants; g.direct]) == 2`},
 	{name: "not a count of none", lane: LaneComplete, body: `not none`, rest: `none if count([g | some g in input.grants; g.entitlement.high_risk]) == 0`},
 	{name: "a count by an element", lane: LaneComplete, body: `some s in input.seats
 	count([g | some g in input.grants; g.days_since_used == s.days_since_used]) == 0`},
@@ -459,6 +459,332 @@ either if not input.person`},
 	to_number(input.account.username) > 3`},
 	{name: "bare false", body: `input.account.enabled
 	false`},
+	// What is gathered and counted, or gone through.
+	{name: "other than two", lane: LaneComplete, body: `count([g | some g in input.grants; g.direct]) != 2`},
+	{name: "not other than two", lane: LaneComplete, body: `not odd`, rest: `odd if {
+	count([g | some g in input.grants; g.direct]) != 2
+}
+`},
+	{name: "at most two", lane: LaneComplete, body: `count([g | some g in input.grants; g.direct]) <= 2`},
+	{name: "not at most two", lane: LaneComplete, body: `not odd`, rest: `odd if {
+	count([g | some g in input.grants; g.direct]) <= 2
+}
+`},
+	{name: "more than a fraction", body: `count([g | some g in input.grants; g.direct]) > 1.5`},
+	{name: "not more than a fraction", body: `not odd`, rest: `odd if {
+	count([g | some g in input.grants; g.direct]) > 1.5
+}
+`},
+	{name: "not exactly many", lane: LaneComplete, body: `count([g | some g in input.grants; g.direct]) < 4294967296`},
+	{name: "not not exactly many", lane: LaneComplete, body: `not odd`, rest: `odd if {
+	count([g | some g in input.grants; g.direct]) < 4294967296
+}
+`},
+	{name: "two that are there", lane: LaneComplete, body: `count([g.days_since_used | some g in input.grants]) >= 2`},
+	{name: "not two that are there", lane: LaneComplete, body: `not odd`, rest: `odd if {
+	count([g.days_since_used | some g in input.grants]) >= 2
+}
+`},
+	{name: "two without an approval", lane: LaneComplete, body: `count([1 | some g in input.grants; not g.approved]) == 2`},
+	{name: "not two without an approval", lane: LaneComplete, body: `not odd`, rest: `odd if {
+	count([1 | some g in input.grants; not g.approved]) == 2
+}
+`},
+	{name: "two with a condition on the account", lane: LaneComplete, body: `count([g | input.account.enabled; some g in input.grants]) < 2`},
+	{name: "not two with a condition on the account", lane: LaneComplete, body: `not odd`, rest: `odd if {
+	count([g | input.account.enabled; some g in input.grants]) < 2
+}
+`},
+	{name: "two of everything", lane: LaneComplete, body: `count([g | some g in input.grants; true]) > 2`},
+	{name: "not two of everything", lane: LaneComplete, body: `not odd`, rest: `odd if {
+	count([g | some g in input.grants; true]) > 2
+}
+`},
+	{name: "two alike", body: `count({g.entitlement.kind | some g in input.grants}) >= 2`},
+	{name: "not two alike", body: `not odd`, rest: `odd if {
+	count({g.entitlement.kind | some g in input.grants}) >= 2
+}
+`},
+	{name: "one alike", body: `count({g.entitlement.kind | some g in input.grants}) == 1`},
+	{name: "not one alike", body: `not odd`, rest: `odd if {
+	count({g.entitlement.kind | some g in input.grants}) == 1
+}
+`},
+	{name: "other than one alike", body: `count({g.entitlement.kind | some g in input.grants}) != 1`},
+	{name: "not other than one alike", body: `not odd`, rest: `odd if {
+	count({g.entitlement.kind | some g in input.grants}) != 1
+}
+`},
+	{name: "less than two alike", body: `count({g.entitlement.kind | some g in input.grants}) < 2`},
+	{name: "not less than two alike", body: `not odd`, rest: `odd if {
+	count({g.entitlement.kind | some g in input.grants}) < 2
+}
+`},
+	{name: "a count by an element at least", lane: LaneComplete, body: `some s in input.seats
+	count([g | some g in input.grants; g.days_since_used == s.days_since_used]) > 1`},
+	{name: "not a count by an element at least", lane: LaneComplete, body: `not odd`, rest: `odd if {
+	some s in input.seats
+	count([g | some g in input.grants; g.days_since_used == s.days_since_used]) > 1
+}
+`},
+	{name: "two of pairs", body: `count([1 | some g in input.grants; some s in input.seats; g.direct; s.never_used]) >= 2`},
+	{name: "not two of pairs", body: `not odd`, rest: `odd if {
+	count([1 | some g in input.grants; some s in input.seats; g.direct; s.never_used]) >= 2
+}
+`},
+	{name: "two joined", body: `count([g | some g in input.grants; some s in input.seats; g.days_since_used == s.days_since_used]) == 2`},
+	{name: "not two joined", body: `not odd`, rest: `odd if {
+	count([g | some g in input.grants; some s in input.seats; g.days_since_used == s.days_since_used]) == 2
+}
+`},
+	{name: "two with others", lane: LaneComplete, body: `count([g | some g in input.grants; count([s | some s in input.seats; s.days_since_used == g.days_since_used]) >= 2]) >= 2`},
+	{name: "not two with others", lane: LaneComplete, body: `not odd`, rest: `odd if {
+	count([g | some g in input.grants; count([s | some s in input.seats; s.days_since_used == g.days_since_used]) >= 2]) >= 2
+}
+`},
+	{name: "two of texts in an element", body: `count([p | some g in input.grants; some p in g.path]) >= 2`},
+	{name: "not two of texts in an element", body: `not odd`, rest: `odd if {
+	count([p | some g in input.grants; some p in g.path]) >= 2
+}
+`},
+	{name: "two by texts in an element", body: `count([1 | some g in input.grants; g.path[_]]) == 2`},
+	{name: "not two by texts in an element", body: `not odd`, rest: `odd if {
+	count([1 | some g in input.grants; g.path[_]]) == 2
+}
+`},
+	{name: "two of an alias in an element", body: `count([1 | some g in input.grants; p := g.path[_]; p != ""]) <= 2`},
+	{name: "not two of an alias in an element", body: `not odd`, rest: `odd if {
+	count([1 | some g in input.grants; p := g.path[_]; p != ""]) <= 2
+}
+`},
+	{name: "two by a parameter", body: `count([k | some g in input.grants; some k in params.kinds; g.entitlement.kind != k]) >= 2`},
+	{name: "not two by a parameter", body: `not odd`, rest: `odd if {
+	count([k | some g in input.grants; some k in params.kinds; g.entitlement.kind != k]) >= 2
+}
+`},
+	{name: "two of an array of fields", body: `count([g | some g in input.grants; some b in [g.direct, g.approved]; b == true]) == 2`},
+	{name: "not two of an array of fields", body: `not odd`, rest: `odd if {
+	count([g | some g in input.grants; some b in [g.direct, g.approved]; b == true]) == 2
+}
+`},
+	{name: "two by a helper set", body: `count([x | some g in input.grants; some x in odd_kinds; x != g.entitlement.kind]) >= 2`, rest: `odd_kinds contains input.account.kind
+odd_kinds contains input.account.mailbox_type`},
+	{name: "not two by a helper set", body: `not odd`, rest: `odd if {
+	count([x | some g in input.grants; some x in odd_kinds; x != g.entitlement.kind]) >= 2
+}
+odd_kinds contains input.account.kind
+odd_kinds contains input.account.mailbox_type`},
+	{name: "two by a function", body: `count([g | some g in input.grants; risky(g)]) >= 2`, rest: `risky(g) if g.direct
+risky(g) if g.entitlement.high_risk`},
+	{name: "not two by a function", body: `not odd`, rest: `odd if {
+	count([g | some g in input.grants; risky(g)]) >= 2
+}
+risky(g) if g.direct
+risky(g) if g.entitlement.high_risk`},
+	{name: "two by a pattern", body: `count([x | some g in input.grants; [x, _] = [g.direct, 1]]) >= 2`},
+	{name: "not two by a pattern", body: `not odd`, rest: `odd if {
+	count([x | some g in input.grants; [x, _] = [g.direct, 1]]) >= 2
+}
+`},
+	{name: "two by a walk", body: `count([1 | some g in input.grants; walk(g.entitlement, [_, true])]) >= 2`},
+	{name: "not two by a walk", body: `not odd`, rest: `odd if {
+	count([1 | some g in input.grants; walk(g.entitlement, [_, true])]) >= 2
+}
+`},
+	{name: "two of none", body: `count([1 | input.account.enabled]) == 2`},
+	{name: "not two of none", body: `not odd`, rest: `odd if {
+	count([1 | input.account.enabled]) == 2
+}
+`},
+	{name: "one of none", body: `count([1 | input.account.enabled]) == 1`},
+	{name: "not one of none", body: `not odd`, rest: `odd if {
+	count([1 | input.account.enabled]) == 1
+}
+`},
+	{name: "two and an index", body: `count([i | some i, g in input.grants; i > 0; g.direct]) >= 2`},
+	{name: "not two and an index", body: `not odd`, rest: `odd if {
+	count([i | some i, g in input.grants; i > 0; g.direct]) >= 2
+}
+`},
+	{name: "gone through", lane: LaneComplete, body: `direct := [g | some g in input.grants; g.direct]
+	some d in direct
+	d.entitlement.high_risk`},
+	{name: "not gone through", lane: LaneComplete, body: `not odd`, rest: `odd if {
+	direct := [g | some g in input.grants; g.direct]
+	some d in direct
+	d.entitlement.high_risk
+}
+`},
+	{name: "gone through a set", lane: LaneComplete, body: `names := {g.entitlement.name | some g in input.grants; g.direct}
+	some n in names
+	n < "b"`},
+	{name: "not gone through a set", lane: LaneComplete, body: `not odd`, rest: `odd if {
+	names := {g.entitlement.name | some g in input.grants; g.direct}
+	some n in names
+	n < "b"
+}
+`},
+	{name: "gone through twice", lane: LaneComplete, body: `direct := [g | some g in input.grants; g.direct]
+	some a in direct
+	some b in direct
+	a.days_since_used < b.days_since_used`},
+	{name: "not gone through twice", lane: LaneComplete, body: `not odd`, rest: `odd if {
+	direct := [g | some g in input.grants; g.direct]
+	some a in direct
+	some b in direct
+	a.days_since_used < b.days_since_used
+}
+`},
+	{name: "gone through and counted", lane: LaneComplete, body: `direct := [g | some g in input.grants; g.direct]
+	count(direct) > 1
+	count([d | some d in direct; d.entitlement.high_risk]) > 1`},
+	{name: "not gone through and counted", lane: LaneComplete, body: `not odd`, rest: `odd if {
+	direct := [g | some g in input.grants; g.direct]
+	count(direct) > 1
+	count([d | some d in direct; d.entitlement.high_risk]) > 1
+}
+`},
+	{name: "gone through a set and counted", body: `kinds := {g.entitlement.kind | some g in input.grants}
+	count([k | some k in kinds; k != "role"]) > 1`},
+	{name: "not gone through a set and counted", body: `not odd`, rest: `odd if {
+	kinds := {g.entitlement.kind | some g in input.grants}
+	count([k | some k in kinds; k != "role"]) > 1
+}
+`},
+	{name: "counted by what is gathered", lane: LaneComplete, body: `kinds := {g.entitlement.kind | some g in input.grants}
+	some k in kinds
+	same := [g | some g in input.grants; g.entitlement.kind == k; g.direct]
+	count(same) > 1
+	count([g | some g in same; g.entitlement.high_risk]) <= 1`},
+	{name: "not counted by what is gathered", lane: LaneComplete, body: `not odd`, rest: `odd if {
+	kinds := {g.entitlement.kind | some g in input.grants}
+	some k in kinds
+	same := [g | some g in input.grants; g.entitlement.kind == k; g.direct]
+	count(same) > 1
+	count([g | some g in same; g.entitlement.high_risk]) <= 1
+}
+`},
+	{name: "not in what is gathered", body: `kinds := {g.entitlement.kind | some g in input.grants; g.direct}
+	some s in input.seats
+	not s.product in kinds`},
+	{name: "not not in what is gathered", body: `not odd`, rest: `odd if {
+	kinds := {g.entitlement.kind | some g in input.grants; g.direct}
+	some s in input.seats
+	not s.product in kinds
+}
+`},
+	{name: "every of what is gathered", body: `direct := [g | some g in input.grants; g.direct]
+	every d in direct { d.entitlement.high_risk }`},
+	{name: "not every of what is gathered", body: `not odd`, rest: `odd if {
+	direct := [g | some g in input.grants; g.direct]
+	every d in direct { d.entitlement.high_risk }
+}
+`},
+	{name: "gathered by an index", body: `direct := [g | some g in input.grants; g.direct]
+	some i, d in direct
+	i > 0
+	d.entitlement.high_risk`},
+	{name: "not gathered by an index", body: `not odd`, rest: `odd if {
+	direct := [g | some g in input.grants; g.direct]
+	some i, d in direct
+	i > 0
+	d.entitlement.high_risk
+}
+`},
+	{name: "gathered by one index", body: `a := [g | some g in input.grants; g.direct]
+	b := [s | some s in input.seats]
+	some i
+	a[i].days_since_used == b[i].days_since_used`},
+	{name: "not gathered by one index", body: `not odd`, rest: `odd if {
+	a := [g | some g in input.grants; g.direct]
+	b := [s | some s in input.seats]
+	some i
+	a[i].days_since_used == b[i].days_since_used
+}
+`},
+	{name: "gathered by the index of another", body: `a := [g | some g in input.grants; g.direct]
+	some i
+	a[i].entitlement.high_risk
+	input.seats[i].never_used`},
+	{name: "not gathered by the index of another", body: `not odd`, rest: `odd if {
+	a := [g | some g in input.grants; g.direct]
+	some i
+	a[i].entitlement.high_risk
+	input.seats[i].never_used
+}
+`},
+	{name: "the first that is gathered", body: `a := [g | some g in input.grants; g.direct]
+	a[0].entitlement.high_risk`},
+	{name: "not the first that is gathered", body: `not odd`, rest: `odd if {
+	a := [g | some g in input.grants; g.direct]
+	a[0].entitlement.high_risk
+}
+`},
+	{name: "a member of what is gathered", body: `a := {g.entitlement.kind | some g in input.grants; g.direct}
+	a[input.account.kind]`},
+	{name: "not a member of what is gathered", body: `not odd`, rest: `odd if {
+	a := {g.entitlement.kind | some g in input.grants; g.direct}
+	a[input.account.kind]
+}
+`},
+	{name: "gathered of what is gathered", lane: LaneComplete, body: `a := [g | some g in input.grants; g.direct]
+	b := [x.entitlement | some x in a; x.days_known > 30]
+	some e in b
+	e.high_risk`},
+	{name: "not gathered of what is gathered", lane: LaneComplete, body: `not odd`, rest: `odd if {
+	a := [g | some g in input.grants; g.direct]
+	b := [x.entitlement | some x in a; x.days_known > 30]
+	some e in b
+	e.high_risk
+}
+`},
+	{name: "gathered with another in it", body: `a := [{"x": g, "n": count([s | some s in input.seats])} | some g in input.grants]
+	some e in a
+	e.x.direct`},
+	{name: "not gathered with another in it", body: `not odd`, rest: `odd if {
+	a := [{"x": g, "n": count([s | some s in input.seats])} | some g in input.grants]
+	some e in a
+	e.x.direct
+}
+`},
+	{name: "gathered texts", body: `a := [lower(g.entitlement.name) | some g in input.grants; g.direct]
+	some n in a
+	n == "alpha"`},
+	{name: "not gathered texts", body: `not odd`, rest: `odd if {
+	a := [lower(g.entitlement.name) | some g in input.grants; g.direct]
+	some n in a
+	n == "alpha"
+}
+`},
+	{name: "gathered under not", body: `a := [g | some g in input.grants; g.direct]
+	some x in a
+	not high(x)`, rest: `high(x) if x.entitlement.high_risk`},
+	{name: "not gathered under not", body: `not odd`, rest: `odd if {
+	a := [g | some g in input.grants; g.direct]
+	some x in a
+	not high(x)
+}
+high(x) if x.entitlement.high_risk`},
+	{name: "gathered for each", lane: LaneComplete, body: `some s in input.seats
+	a := [g | some g in input.grants; g.days_since_used == s.days_since_used]
+	some x in a
+	x.direct`},
+	{name: "not gathered for each", lane: LaneComplete, body: `not odd`, rest: `odd if {
+	some s in input.seats
+	a := [g | some g in input.grants; g.days_since_used == s.days_since_used]
+	some x in a
+	x.direct
+}
+`},
+	{name: "gathered below every", body: `every s in input.seats {
+		a := [g | some g in input.grants; g.days_since_used == s.days_since_used]
+		count(a) < 2
+	}`},
+	{name: "a count under every", lane: LaneComplete, body: `every s in input.seats {
+		count([g | some g in input.grants; g.days_since_used == s.days_since_used; g.direct]) < 2
+	}`},
+	{name: "either of two counts", lane: LaneComplete, body: `many`, rest: `many if count([g | some g in input.grants; g.direct]) > 2
+many if count([s | some s in input.seats; s.never_used]) > 1`},
 	// Numbers that are reckoned.
 	{name: "a difference", lane: LaneComplete, body: `input.account.days_since_login - object.get(input.account, "login_lag_days", 0) >= params.limit`},
 	{name: "not a difference", lane: LaneComplete, body: `not input.account.days_since_login - object.get(input.account, "login_lag_days", 0) >= params.limit`},
@@ -556,15 +882,15 @@ either if not input.person`},
 	{name: "a round of a round", lane: LaneComplete, body: `round(input.account.active_sessions) == input.account.active_sessions + 0`},
 	{name: "not a round of a round", lane: LaneComplete, body: `not round(input.account.active_sessions) == input.account.active_sessions + 0`},
 	{name: "not not a round of a round", lane: LaneComplete, body: `not odd`, rest: `odd if not round(input.account.active_sessions) == input.account.active_sessions + 0`},
-	{name: "a division by a field", body: `ceil(input.account.days_since_login / input.account.days_known) > 3`},
-	{name: "not a division by a field", body: `not ceil(input.account.days_since_login / input.account.days_known) > 3`},
-	{name: "not not a division by a field", body: `not odd`, rest: `odd if not ceil(input.account.days_since_login / input.account.days_known) > 3`},
+	{name: "a division by a field", lane: LaneFull, body: `ceil(input.account.days_since_login / input.account.days_known) > 3`},
+	{name: "not a division by a field", lane: LaneFull, body: `not ceil(input.account.days_since_login / input.account.days_known) > 3`},
+	{name: "not not a division by a field", lane: LaneFull, body: `not odd`, rest: `odd if not ceil(input.account.days_since_login / input.account.days_known) > 3`},
 	{name: "a division alone", body: `input.account.days_since_login / 3 > 10`},
 	{name: "not a division alone", body: `not input.account.days_since_login / 3 > 10`},
 	{name: "not not a division alone", body: `not odd`, rest: `odd if not input.account.days_since_login / 3 > 10`},
-	{name: "a remainder", body: `input.account.days_since_login % 7 == 0`},
-	{name: "not a remainder", body: `not input.account.days_since_login % 7 == 0`},
-	{name: "not not a remainder", body: `not odd`, rest: `odd if not input.account.days_since_login % 7 == 0`},
+	{name: "a remainder", lane: LaneFull, body: `input.account.days_since_login % 7 == 0`},
+	{name: "not a remainder", lane: LaneFull, body: `not input.account.days_since_login % 7 == 0`},
+	{name: "not not a remainder", lane: LaneFull, body: `not odd`, rest: `odd if not input.account.days_since_login % 7 == 0`},
 	{name: "a float in a product", body: `input.seats[_].cost_month * 12 > 100`},
 	{name: "not a float in a product", body: `every s in input.seats { not s.cost_month * 12 > 100 }`},
 	{name: "a sum of a count", lane: LaneComplete, body: `count(input.grants) + count(input.seats) > 3`},

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -311,9 +312,17 @@ func TestPrefilterAgreesOnConstructs(t *testing.T) {
 		if k.lane != "" && c.Lane != k.lane {
 			t.Errorf("%s: %s lane, want %s: %s %v", k.name, c.Lane, k.lane, c.Why, c.Dropped)
 		}
+		for _, d := range c.Dropped {
+			if d.File == "" || d.Line == 0 || madeUp.MatchString(d.String()) {
+				t.Errorf("%s: what is dropped is not told as it is written: %s", k.name, d)
+			}
+		}
 		t.Logf("%-40s %-8s %5d %s %v", k.name, c.Lane, fired[c.Policy], c.Why, c.Dropped)
 	}
 }
+
+// madeUp finds names that nobody has written.
+var madeUp = regexp.MustCompile(`__local|__not|data\.partial|\$`)
 
 // It is the same over HTTP, where parameters are part of a request's address.
 func TestPrefilterAgreesOverHTTP(t *testing.T) {

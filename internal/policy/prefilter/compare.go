@@ -87,6 +87,9 @@ func (t *translator) compare(x *ast.Expr, op string, a, b *ast.Term, s *scope, b
 		return t.objectGet(x, op, a.Value.(ast.Call)[1:], b, s, beside)
 	}
 	if isCall(a, "count") && ast.IsConstant(b.Value) {
+		if p, ok := t.tally(x, op, a.Value.(ast.Call)[1], b, s, beside); ok {
+			return p
+		}
 		if some, ok := t.some(x, a.Value.(ast.Call)[1], s, beside); ok {
 			return t.counted(x, op, b, some)
 		}

@@ -239,6 +239,8 @@ func operands(p pred, to []operand) []operand {
 		return operands(p.p, to)
 	case exists:
 		return operands(p.p, to)
+	case tally:
+		return operands(p.p, to)
 	case defined:
 		return append(to, p.x)
 	case isTrue:

@@ -97,8 +97,9 @@ type writer struct {
 	err       error
 	within    int // so many arrays
 
-	shape bool
-	names map[string]string // in the order of their appearance, unless nil
+	shape   bool
+	literal int               // constants are part of the shape
+	names   map[string]string // in the order of their appearance, unless nil
 }
 
 func (w *writer) add(parts ...string) {
@@ -119,7 +120,9 @@ func (w *writer) pred(p pred) {
 		w.add("NOT ")
 		w.pred(p.p)
 	case exists: // has to be the last thing that is computed
-		w.guarded(p.array.known, func() { w.exists(p) })
+		w.guarded(p.array.known, func() { w.search("arrayExists", p.name, p.p) })
+	case tally:
+		w.guarded(p.array.known, func() { w.tally(p) })
 	default:
 		w.test(p)
 	}
@@ -306,16 +309,17 @@ func (w *writer) element(name string) string {
 	return w.names[name]
 }
 
-func (w *writer) exists(p exists) {
-	name := w.element(p.name)
+// search writes a function over the columns of an array that a predicate of its elements looks at.
+func (w *writer) search(function, element string, p pred) {
+	name := w.element(element)
 	var columns []string
-	for _, x := range operands(p.p, nil) {
-		if x.element == p.name && !slices.Contains(columns, x.column) {
+	for _, x := range operands(p, nil) {
+		if x.element == element && !slices.Contains(columns, x.column) {
 			columns = append(columns, x.column)
 		}
 	}
 	slices.Sort(columns)
-	w.add("arrayExists((")
+	w.add(function, "((")
 	for i, c := range columns {
 		if i > 0 {
 			w.add(", ")
@@ -324,7 +328,7 @@ func (w *writer) exists(p exists) {
 	}
 	w.add(") -> ")
 	w.within++
-	w.pred(p.p)
+	w.pred(p)
 	w.within--
 	w.add(", ", strings.Join(columns, ", "), ")")
 }
@@ -339,6 +343,9 @@ func (w *writer) key(x operand) string {
 
 // constant writes a constant of one value.
 func (w *writer) constant(c *constant) string {
+	if w.shape && w.literal > 0 {
+		return fmt.Sprintf("%#v", c.values)
+	}
 	if w.shape {
 		return fmt.Sprintf("?%T", c.values[0])
 	}
@@ -347,6 +354,9 @@ func (w *writer) constant(c *constant) string {
 
 // list writes a constant as an array.
 func (w *writer) list(c *constant) string {
+	if w.shape && w.literal > 0 {
+		return fmt.Sprintf("%#v", c.values)
+	}
 	if w.shape {
 		return fmt.Sprintf("?%T", c.values[0])
 	}
