@@ -80,6 +80,9 @@ type Column struct {
 // are to be ignored.
 type Row []any
 
+// Unread stands in a Row for a column that was not asked for, because nobody reads it.
+type Unread struct{}
+
 // Schema is the shape of one subject.
 type Schema struct {
 	Kind SubjectKind

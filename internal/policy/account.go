@@ -75,6 +75,23 @@ func newApplicability(p *Policy, c *columns) applicability {
 	return a
 }
 
+// columns are all that judge may look at, and whether a hit is excluded.
+func (a *applicability) columns() []int {
+	var out []int
+	for _, t := range a.scope {
+		out = append(out, t.field.columns()...)
+	}
+	for _, t := range a.needs {
+		for _, f := range t.fields {
+			out = append(out, f.columns()...)
+		}
+	}
+	if a.leave != nil {
+		out = append(out, a.leave.columns()...)
+	}
+	return out
+}
+
 // judge tells whether the policy can judge the subject, and if not the first thing that is missing. plain says that what
 // is missing lies outside of arrays, so that a hit all the same shows the METADATA to be wrong.
 func (a *applicability) judge(row access.Row) (v verdict, missing string, plain bool) {

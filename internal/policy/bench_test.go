@@ -184,13 +184,16 @@ func benchmarkLanes(b *testing.B, pack *Pack, accounts int, sql bool) {
 			continue
 		}
 		measure("sql", n, func(func(Result) error) error {
-			counts, err := tb.run.CountVerdicts(ctx, access.SubjectAccount, 0, store.Screen{Verdicts: byHand})
-			for _, c := range counts {
-				for _, n := range c.Verdicts {
+			screening, err := tb.run.Screen(ctx, access.SubjectAccount, 0, store.Screen{Facts: byHand})
+			if err != nil {
+				return err
+			}
+			for _, c := range screening.Counts {
+				for _, n := range c.Facts {
 					hits["sql"] += int(n) * int(c.Subjects)
 				}
 			}
-			return err
+			return nil
 		})
 	}
 	if hits["map"] == 0 || hits["map"] != hits["full"] || sql && hits["sql"] != hits["prefilter"] || len(engine.Failures()) > 0 {
@@ -255,16 +258,16 @@ func (tb *subjectTable) judgeScreened(ctx context.Context, engine *Engine, found
 	if err != nil {
 		return err
 	}
-	counts, err := tb.run.CountVerdicts(ctx, access.SubjectAccount, 0, toStore(screen))
+	screening, err := tb.run.Screen(ctx, access.SubjectAccount, 0, toStore(screen))
 	if err != nil {
 		return err
 	}
-	for _, c := range counts {
-		if err := ev.Count(screen, c.Source, c.Verdicts, c.Subjects); err != nil {
+	for _, c := range screening.Counts {
+		if err := ev.Count(screen, c.Source, c.Facts, c.Subjects); err != nil {
 			return err
 		}
 	}
-	for s, err := range tb.run.ScreenSubjects(ctx, access.SubjectAccount, 0, toStore(screen)) {
+	for s, err := range screening.Subjects(ctx) {
 		if err != nil {
 			return err
 		}

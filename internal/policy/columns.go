@@ -21,6 +21,16 @@ func newColumns(kind access.SubjectKind) *columns {
 	return c
 }
 
+// names are those of some columns, each once.
+func (c *columns) names(some []int) []string {
+	some = slices.Compact(slices.Sorted(slices.Values(some)))
+	out := make([]string, len(some))
+	for i, column := range some {
+		out[i] = c.schema.Columns()[column].Name
+	}
+	return out
+}
+
 // known is the presence column of a node, -1 if it has none.
 func (c *columns) known(n *access.Node) int {
 	if i, ok := c.index[n.KnownColumn()]; ok {
@@ -75,6 +85,18 @@ func firstLeaf(n *access.Node) *access.Node {
 		n = n.Fields[max(i, 0)]
 	}
 	return n
+}
+
+// columns are what the field is read from, the length of its array included.
+func (f *field) columns() []int {
+	out := slices.Clone(f.known)
+	if f.value >= 0 {
+		out = append(out, f.value)
+	}
+	if f.size >= 0 {
+		out = append(out, f.size)
+	}
+	return out
 }
 
 // there reports whether everything around the value is known: the objects and the array it lies in.

@@ -142,10 +142,10 @@ var constructs = []construct{
 	{name: "a count and a fraction", lane: LaneComplete, body: `count([g | some g in input.grants; g.direct]) > 0.5`},
 	{name: "a count and a text", lane: LaneComplete, body: `count([g | some g in input.grants; g.direct]) < "5"`},
 	{name: "at least no element", lane: LaneComplete, body: `count([g | some g in input.grants; g.direct]) >= 0`},
-	{name: "at least two", lane: LanePartly, body: `count([g | some g in input.grants; g.direct]) >= 2`},
-	{name: "not at least two", body: `not count([g | some g in input.grants; g.direct]) >= 2`},
-	{name: "not not at least two", body: `not few`, rest: `few if not count([g | some g in input.grants; g.direct]) >= 2`},
-	{name: "exactly two", body: `count([g | some g in input.grants; g.direct]) == 2`},
+	{name: "at least two", lane: LaneComplete, body: `count([g | some g in input.grants; g.direct]) >= 2`},
+	{name: "not at least two", lane: LaneComplete, body: `not count([g | some g in input.grants; g.direct]) >= 2`},
+	{name: "not not at least two", lane: LaneComplete, body: `not few`, rest: `few if not count([g | some g in input.grants; g.direct]) >= 2`},
+	{name: "exactly two", lane: LaneComplete, body: `count([g | some g in input.grants; g.direct]) == 2`},
 	{name: "not a count of none", lane: LaneComplete, body: `not none`, rest: `none if count([g | some g in input.grants; g.entitlement.high_risk]) == 0`},
 	{name: "a count by an element", lane: LaneComplete, body: `some s in input.seats
 	count([g | some g in input.grants; g.days_since_used == s.days_since_used]) == 0`},
@@ -459,6 +459,507 @@ either if not input.person`},
 	to_number(input.account.username) > 3`},
 	{name: "bare false", body: `input.account.enabled
 	false`},
+	// What is gathered and counted, or gone through.
+	{name: "other than two", lane: LaneComplete, body: `count([g | some g in input.grants; g.direct]) != 2`},
+	{name: "not other than two", lane: LaneComplete, body: `not odd`, rest: `odd if {
+	count([g | some g in input.grants; g.direct]) != 2
+}
+`},
+	{name: "at most two", lane: LaneComplete, body: `count([g | some g in input.grants; g.direct]) <= 2`},
+	{name: "not at most two", lane: LaneComplete, body: `not odd`, rest: `odd if {
+	count([g | some g in input.grants; g.direct]) <= 2
+}
+`},
+	{name: "more than a fraction", body: `count([g | some g in input.grants; g.direct]) > 1.5`},
+	{name: "not more than a fraction", body: `not odd`, rest: `odd if {
+	count([g | some g in input.grants; g.direct]) > 1.5
+}
+`},
+	{name: "not exactly many", lane: LaneComplete, body: `count([g | some g in input.grants; g.direct]) < 4294967296`},
+	{name: "not not exactly many", lane: LaneComplete, body: `not odd`, rest: `odd if {
+	count([g | some g in input.grants; g.direct]) < 4294967296
+}
+`},
+	{name: "two that are there", lane: LaneComplete, body: `count([g.days_since_used | some g in input.grants]) >= 2`},
+	{name: "not two that are there", lane: LaneComplete, body: `not odd`, rest: `odd if {
+	count([g.days_since_used | some g in input.grants]) >= 2
+}
+`},
+	{name: "two without an approval", lane: LaneComplete, body: `count([1 | some g in input.grants; not g.approved]) == 2`},
+	{name: "not two without an approval", lane: LaneComplete, body: `not odd`, rest: `odd if {
+	count([1 | some g in input.grants; not g.approved]) == 2
+}
+`},
+	{name: "two with a condition on the account", lane: LaneComplete, body: `count([g | input.account.enabled; some g in input.grants]) < 2`},
+	{name: "not two with a condition on the account", lane: LaneComplete, body: `not odd`, rest: `odd if {
+	count([g | input.account.enabled; some g in input.grants]) < 2
+}
+`},
+	{name: "two of everything", lane: LaneComplete, body: `count([g | some g in input.grants; true]) > 2`},
+	{name: "not two of everything", lane: LaneComplete, body: `not odd`, rest: `odd if {
+	count([g | some g in input.grants; true]) > 2
+}
+`},
+	{name: "two alike", body: `count({g.entitlement.kind | some g in input.grants}) >= 2`},
+	{name: "not two alike", body: `not odd`, rest: `odd if {
+	count({g.entitlement.kind | some g in input.grants}) >= 2
+}
+`},
+	{name: "one alike", body: `count({g.entitlement.kind | some g in input.grants}) == 1`},
+	{name: "not one alike", body: `not odd`, rest: `odd if {
+	count({g.entitlement.kind | some g in input.grants}) == 1
+}
+`},
+	{name: "other than one alike", body: `count({g.entitlement.kind | some g in input.grants}) != 1`},
+	{name: "not other than one alike", body: `not odd`, rest: `odd if {
+	count({g.entitlement.kind | some g in input.grants}) != 1
+}
+`},
+	{name: "less than two alike", body: `count({g.entitlement.kind | some g in input.grants}) < 2`},
+	{name: "not less than two alike", body: `not odd`, rest: `odd if {
+	count({g.entitlement.kind | some g in input.grants}) < 2
+}
+`},
+	{name: "a count by an element at least", lane: LaneComplete, body: `some s in input.seats
+	count([g | some g in input.grants; g.days_since_used == s.days_since_used]) > 1`},
+	{name: "not a count by an element at least", lane: LaneComplete, body: `not odd`, rest: `odd if {
+	some s in input.seats
+	count([g | some g in input.grants; g.days_since_used == s.days_since_used]) > 1
+}
+`},
+	{name: "two of pairs", body: `count([1 | some g in input.grants; some s in input.seats; g.direct; s.never_used]) >= 2`},
+	{name: "not two of pairs", body: `not odd`, rest: `odd if {
+	count([1 | some g in input.grants; some s in input.seats; g.direct; s.never_used]) >= 2
+}
+`},
+	{name: "two joined", body: `count([g | some g in input.grants; some s in input.seats; g.days_since_used == s.days_since_used]) == 2`},
+	{name: "not two joined", body: `not odd`, rest: `odd if {
+	count([g | some g in input.grants; some s in input.seats; g.days_since_used == s.days_since_used]) == 2
+}
+`},
+	{name: "two with others", lane: LaneComplete, body: `count([g | some g in input.grants; count([s | some s in input.seats; s.days_since_used == g.days_since_used]) >= 2]) >= 2`},
+	{name: "not two with others", lane: LaneComplete, body: `not odd`, rest: `odd if {
+	count([g | some g in input.grants; count([s | some s in input.seats; s.days_since_used == g.days_since_used]) >= 2]) >= 2
+}
+`},
+	{name: "two of texts in an element", body: `count([p | some g in input.grants; some p in g.path]) >= 2`},
+	{name: "not two of texts in an element", body: `not odd`, rest: `odd if {
+	count([p | some g in input.grants; some p in g.path]) >= 2
+}
+`},
+	{name: "two by texts in an element", body: `count([1 | some g in input.grants; g.path[_]]) == 2`},
+	{name: "not two by texts in an element", body: `not odd`, rest: `odd if {
+	count([1 | some g in input.grants; g.path[_]]) == 2
+}
+`},
+	{name: "two of an alias in an element", body: `count([1 | some g in input.grants; p := g.path[_]; p != ""]) <= 2`},
+	{name: "not two of an alias in an element", body: `not odd`, rest: `odd if {
+	count([1 | some g in input.grants; p := g.path[_]; p != ""]) <= 2
+}
+`},
+	{name: "two by a parameter", body: `count([k | some g in input.grants; some k in params.kinds; g.entitlement.kind != k]) >= 2`},
+	{name: "not two by a parameter", body: `not odd`, rest: `odd if {
+	count([k | some g in input.grants; some k in params.kinds; g.entitlement.kind != k]) >= 2
+}
+`},
+	{name: "two of an array of fields", body: `count([g | some g in input.grants; some b in [g.direct, g.approved]; b == true]) == 2`},
+	{name: "not two of an array of fields", body: `not odd`, rest: `odd if {
+	count([g | some g in input.grants; some b in [g.direct, g.approved]; b == true]) == 2
+}
+`},
+	{name: "two by a helper set", body: `count([x | some g in input.grants; some x in odd_kinds; x != g.entitlement.kind]) >= 2`, rest: `odd_kinds contains input.account.kind
+odd_kinds contains input.account.mailbox_type`},
+	{name: "not two by a helper set", body: `not odd`, rest: `odd if {
+	count([x | some g in input.grants; some x in odd_kinds; x != g.entitlement.kind]) >= 2
+}
+odd_kinds contains input.account.kind
+odd_kinds contains input.account.mailbox_type`},
+	{name: "two by a function", body: `count([g | some g in input.grants; risky(g)]) >= 2`, rest: `risky(g) if g.direct
+risky(g) if g.entitlement.high_risk`},
+	{name: "not two by a function", body: `not odd`, rest: `odd if {
+	count([g | some g in input.grants; risky(g)]) >= 2
+}
+risky(g) if g.direct
+risky(g) if g.entitlement.high_risk`},
+	{name: "two by a pattern", body: `count([x | some g in input.grants; [x, _] = [g.direct, 1]]) >= 2`},
+	{name: "not two by a pattern", body: `not odd`, rest: `odd if {
+	count([x | some g in input.grants; [x, _] = [g.direct, 1]]) >= 2
+}
+`},
+	{name: "two by a walk", body: `count([1 | some g in input.grants; walk(g.entitlement, [_, true])]) >= 2`},
+	{name: "not two by a walk", body: `not odd`, rest: `odd if {
+	count([1 | some g in input.grants; walk(g.entitlement, [_, true])]) >= 2
+}
+`},
+	{name: "two of none", body: `count([1 | input.account.enabled]) == 2`},
+	{name: "not two of none", body: `not odd`, rest: `odd if {
+	count([1 | input.account.enabled]) == 2
+}
+`},
+	{name: "one of none", body: `count([1 | input.account.enabled]) == 1`},
+	{name: "not one of none", body: `not odd`, rest: `odd if {
+	count([1 | input.account.enabled]) == 1
+}
+`},
+	{name: "two and an index", body: `count([i | some i, g in input.grants; i > 0; g.direct]) >= 2`},
+	{name: "not two and an index", body: `not odd`, rest: `odd if {
+	count([i | some i, g in input.grants; i > 0; g.direct]) >= 2
+}
+`},
+	{name: "gone through", lane: LaneComplete, body: `direct := [g | some g in input.grants; g.direct]
+	some d in direct
+	d.entitlement.high_risk`},
+	{name: "not gone through", lane: LaneComplete, body: `not odd`, rest: `odd if {
+	direct := [g | some g in input.grants; g.direct]
+	some d in direct
+	d.entitlement.high_risk
+}
+`},
+	{name: "gone through a set", lane: LaneComplete, body: `names := {g.entitlement.name | some g in input.grants; g.direct}
+	some n in names
+	n < "b"`},
+	{name: "not gone through a set", lane: LaneComplete, body: `not odd`, rest: `odd if {
+	names := {g.entitlement.name | some g in input.grants; g.direct}
+	some n in names
+	n < "b"
+}
+`},
+	{name: "gone through twice", lane: LaneComplete, body: `direct := [g | some g in input.grants; g.direct]
+	some a in direct
+	some b in direct
+	a.days_since_used < b.days_since_used`},
+	{name: "not gone through twice", lane: LaneComplete, body: `not odd`, rest: `odd if {
+	direct := [g | some g in input.grants; g.direct]
+	some a in direct
+	some b in direct
+	a.days_since_used < b.days_since_used
+}
+`},
+	{name: "gone through and counted", lane: LaneComplete, body: `direct := [g | some g in input.grants; g.direct]
+	count(direct) > 1
+	count([d | some d in direct; d.entitlement.high_risk]) > 1`},
+	{name: "not gone through and counted", lane: LaneComplete, body: `not odd`, rest: `odd if {
+	direct := [g | some g in input.grants; g.direct]
+	count(direct) > 1
+	count([d | some d in direct; d.entitlement.high_risk]) > 1
+}
+`},
+	{name: "gone through a set and counted", body: `kinds := {g.entitlement.kind | some g in input.grants}
+	count([k | some k in kinds; k != "role"]) > 1`},
+	{name: "not gone through a set and counted", body: `not odd`, rest: `odd if {
+	kinds := {g.entitlement.kind | some g in input.grants}
+	count([k | some k in kinds; k != "role"]) > 1
+}
+`},
+	{name: "counted by what is gathered", lane: LaneComplete, body: `kinds := {g.entitlement.kind | some g in input.grants}
+	some k in kinds
+	same := [g | some g in input.grants; g.entitlement.kind == k; g.direct]
+	count(same) > 1
+	count([g | some g in same; g.entitlement.high_risk]) <= 1`},
+	{name: "not counted by what is gathered", lane: LaneComplete, body: `not odd`, rest: `odd if {
+	kinds := {g.entitlement.kind | some g in input.grants}
+	some k in kinds
+	same := [g | some g in input.grants; g.entitlement.kind == k; g.direct]
+	count(same) > 1
+	count([g | some g in same; g.entitlement.high_risk]) <= 1
+}
+`},
+	{name: "not in what is gathered", body: `kinds := {g.entitlement.kind | some g in input.grants; g.direct}
+	some s in input.seats
+	not s.product in kinds`},
+	{name: "not not in what is gathered", body: `not odd`, rest: `odd if {
+	kinds := {g.entitlement.kind | some g in input.grants; g.direct}
+	some s in input.seats
+	not s.product in kinds
+}
+`},
+	{name: "every of what is gathered", body: `direct := [g | some g in input.grants; g.direct]
+	every d in direct { d.entitlement.high_risk }`},
+	{name: "not every of what is gathered", body: `not odd`, rest: `odd if {
+	direct := [g | some g in input.grants; g.direct]
+	every d in direct { d.entitlement.high_risk }
+}
+`},
+	{name: "gathered by an index", body: `direct := [g | some g in input.grants; g.direct]
+	some i, d in direct
+	i > 0
+	d.entitlement.high_risk`},
+	{name: "not gathered by an index", body: `not odd`, rest: `odd if {
+	direct := [g | some g in input.grants; g.direct]
+	some i, d in direct
+	i > 0
+	d.entitlement.high_risk
+}
+`},
+	{name: "gathered by one index", body: `a := [g | some g in input.grants; g.direct]
+	b := [s | some s in input.seats]
+	some i
+	a[i].days_since_used == b[i].days_since_used`},
+	{name: "not gathered by one index", body: `not odd`, rest: `odd if {
+	a := [g | some g in input.grants; g.direct]
+	b := [s | some s in input.seats]
+	some i
+	a[i].days_since_used == b[i].days_since_used
+}
+`},
+	{name: "gathered by the index of another", body: `a := [g | some g in input.grants; g.direct]
+	some i
+	a[i].entitlement.high_risk
+	input.seats[i].never_used`},
+	{name: "not gathered by the index of another", body: `not odd`, rest: `odd if {
+	a := [g | some g in input.grants; g.direct]
+	some i
+	a[i].entitlement.high_risk
+	input.seats[i].never_used
+}
+`},
+	{name: "the first that is gathered", body: `a := [g | some g in input.grants; g.direct]
+	a[0].entitlement.high_risk`},
+	{name: "not the first that is gathered", body: `not odd`, rest: `odd if {
+	a := [g | some g in input.grants; g.direct]
+	a[0].entitlement.high_risk
+}
+`},
+	{name: "a member of what is gathered", body: `a := {g.entitlement.kind | some g in input.grants; g.direct}
+	a[input.account.kind]`},
+	{name: "not a member of what is gathered", body: `not odd`, rest: `odd if {
+	a := {g.entitlement.kind | some g in input.grants; g.direct}
+	a[input.account.kind]
+}
+`},
+	{name: "gathered of what is gathered", lane: LaneComplete, body: `a := [g | some g in input.grants; g.direct]
+	b := [x.entitlement | some x in a; x.days_known > 30]
+	some e in b
+	e.high_risk`},
+	{name: "not gathered of what is gathered", lane: LaneComplete, body: `not odd`, rest: `odd if {
+	a := [g | some g in input.grants; g.direct]
+	b := [x.entitlement | some x in a; x.days_known > 30]
+	some e in b
+	e.high_risk
+}
+`},
+	{name: "gathered with another in it", body: `a := [{"x": g, "n": count([s | some s in input.seats])} | some g in input.grants]
+	some e in a
+	e.x.direct`},
+	{name: "not gathered with another in it", body: `not odd`, rest: `odd if {
+	a := [{"x": g, "n": count([s | some s in input.seats])} | some g in input.grants]
+	some e in a
+	e.x.direct
+}
+`},
+	{name: "gathered texts", body: `a := [lower(g.entitlement.name) | some g in input.grants; g.direct]
+	some n in a
+	n == "alpha"`},
+	{name: "not gathered texts", body: `not odd`, rest: `odd if {
+	a := [lower(g.entitlement.name) | some g in input.grants; g.direct]
+	some n in a
+	n == "alpha"
+}
+`},
+	{name: "gathered under not", body: `a := [g | some g in input.grants; g.direct]
+	some x in a
+	not high(x)`, rest: `high(x) if x.entitlement.high_risk`},
+	{name: "not gathered under not", body: `not odd`, rest: `odd if {
+	a := [g | some g in input.grants; g.direct]
+	some x in a
+	not high(x)
+}
+high(x) if x.entitlement.high_risk`},
+	{name: "gathered for each", lane: LaneComplete, body: `some s in input.seats
+	a := [g | some g in input.grants; g.days_since_used == s.days_since_used]
+	some x in a
+	x.direct`},
+	{name: "not gathered for each", lane: LaneComplete, body: `not odd`, rest: `odd if {
+	some s in input.seats
+	a := [g | some g in input.grants; g.days_since_used == s.days_since_used]
+	some x in a
+	x.direct
+}
+`},
+	{name: "gathered below every", body: `every s in input.seats {
+		a := [g | some g in input.grants; g.days_since_used == s.days_since_used]
+		count(a) < 2
+	}`},
+	{name: "a count under every", lane: LaneComplete, body: `every s in input.seats {
+		count([g | some g in input.grants; g.days_since_used == s.days_since_used; g.direct]) < 2
+	}`},
+	{name: "either of two counts", lane: LaneComplete, body: `many`, rest: `many if count([g | some g in input.grants; g.direct]) > 2
+many if count([s | some s in input.seats; s.never_used]) > 1`},
+	// Numbers that are reckoned.
+	{name: "a difference", lane: LaneComplete, body: `input.account.days_since_login - object.get(input.account, "login_lag_days", 0) >= params.limit`},
+	{name: "not a difference", lane: LaneComplete, body: `not input.account.days_since_login - object.get(input.account, "login_lag_days", 0) >= params.limit`},
+	{name: "not not a difference", lane: LaneComplete, body: `not odd`, rest: `odd if not input.account.days_since_login - object.get(input.account, "login_lag_days", 0) >= params.limit`},
+	{name: "a difference of an absent object", lane: LaneComplete, body: `input.account.hours_since_enabled + 24 <= input.person.hours_since_end`},
+	{name: "not a difference of an absent object", lane: LaneComplete, body: `not input.account.hours_since_enabled + 24 <= input.person.hours_since_end`},
+	{name: "not not a difference of an absent object", lane: LaneComplete, body: `not odd`, rest: `odd if not input.account.hours_since_enabled + 24 <= input.person.hours_since_end`},
+	{name: "an object.get of an absent object in a sum", lane: LaneComplete, body: `object.get(input.person, "days_since_end", 3) + 1 > 3`},
+	{name: "not an object.get of an absent object in a sum", lane: LaneComplete, body: `not object.get(input.person, "days_since_end", 3) + 1 > 3`},
+	{name: "not not an object.get of an absent object in a sum", lane: LaneComplete, body: `not odd`, rest: `odd if not object.get(input.person, "days_since_end", 3) + 1 > 3`},
+	{name: "an object.get or a field in a sum", lane: LaneComplete, body: `object.get(input.account, "days_since_created", input.account.active_sessions) + 1 > 30`},
+	{name: "not an object.get or a field in a sum", lane: LaneComplete, body: `not object.get(input.account, "days_since_created", input.account.active_sessions) + 1 > 30`},
+	{name: "not not an object.get or a field in a sum", lane: LaneComplete, body: `not odd`, rest: `odd if not object.get(input.account, "days_since_created", input.account.active_sessions) + 1 > 30`},
+	{name: "a product of two", lane: LaneComplete, body: `input.account.active_sessions * input.account.days_since_login > input.account.days_since_password * 100`},
+	{name: "not a product of two", lane: LaneComplete, body: `not input.account.active_sessions * input.account.days_since_login > input.account.days_since_password * 100`},
+	{name: "not not a product of two", lane: LaneComplete, body: `not odd`, rest: `odd if not input.account.active_sessions * input.account.days_since_login > input.account.days_since_password * 100`},
+	{name: "a product of three", lane: LaneComplete, body: `input.account.active_sessions * input.account.days_since_login * input.account.days_since_password > 1000`},
+	{name: "not a product of three", lane: LaneComplete, body: `not input.account.active_sessions * input.account.days_since_login * input.account.days_since_password > 1000`},
+	{name: "not not a product of three", lane: LaneComplete, body: `not odd`, rest: `odd if not input.account.active_sessions * input.account.days_since_login * input.account.days_since_password > 1000`},
+	{name: "a product of four", lane: LaneComplete, body: `input.account.active_sessions * input.account.active_sessions * input.account.days_since_login * input.account.days_since_login > 9223372036854775807`},
+	{name: "not a product of four", lane: LaneComplete, body: `not input.account.active_sessions * input.account.active_sessions * input.account.days_since_login * input.account.days_since_login > 9223372036854775807`},
+	{name: "not not a product of four", lane: LaneComplete, body: `not odd`, rest: `odd if not input.account.active_sessions * input.account.active_sessions * input.account.days_since_login * input.account.days_since_login > 9223372036854775807`},
+	{name: "a sum beyond 64 bits", lane: LaneComplete, body: `input.account.active_sessions + input.account.days_since_login > 9223372036854775807`},
+	{name: "not a sum beyond 64 bits", lane: LaneComplete, body: `not input.account.active_sessions + input.account.days_since_login > 9223372036854775807`},
+	{name: "not not a sum beyond 64 bits", lane: LaneComplete, body: `not odd`, rest: `odd if not input.account.active_sessions + input.account.days_since_login > 9223372036854775807`},
+	{name: "a sum that is a field", lane: LaneComplete, body: `input.account.days_since_login + 1 == input.account.days_since_password`},
+	{name: "not a sum that is a field", lane: LaneComplete, body: `not input.account.days_since_login + 1 == input.account.days_since_password`},
+	{name: "not not a sum that is a field", lane: LaneComplete, body: `not odd`, rest: `odd if not input.account.days_since_login + 1 == input.account.days_since_password`},
+	{name: "a sum that is none", lane: LaneComplete, body: `input.account.active_sessions + 1 != input.account.active_sessions - 1`},
+	{name: "not a sum that is none", lane: LaneComplete, body: `not input.account.active_sessions + 1 != input.account.active_sessions - 1`},
+	{name: "not not a sum that is none", lane: LaneComplete, body: `not odd`, rest: `odd if not input.account.active_sessions + 1 != input.account.active_sessions - 1`},
+	{name: "a sum in a set", body: `input.account.days_since_login + 1 in {7, 30, 31}`},
+	{name: "not a sum in a set", body: `not input.account.days_since_login + 1 in {7, 30, 31}`},
+	{name: "not not a sum in a set", body: `not odd`, rest: `odd if not input.account.days_since_login + 1 in {7, 30, 31}`},
+	{name: "a fraction in a sum", body: `input.account.days_since_login + 0.5 > 30`},
+	{name: "not a fraction in a sum", body: `not input.account.days_since_login + 0.5 > 30`},
+	{name: "not not a fraction in a sum", body: `not odd`, rest: `odd if not input.account.days_since_login + 0.5 > 30`},
+	{name: "a sum and a fraction", lane: LaneComplete, body: `input.account.days_since_login + 1 >= 30.5`},
+	{name: "not a sum and a fraction", lane: LaneComplete, body: `not input.account.days_since_login + 1 >= 30.5`},
+	{name: "not not a sum and a fraction", lane: LaneComplete, body: `not odd`, rest: `odd if not input.account.days_since_login + 1 >= 30.5`},
+	{name: "a sum equal to a fraction", body: `input.account.days_since_login + 1 != 30.5`},
+	{name: "not a sum equal to a fraction", body: `not input.account.days_since_login + 1 != 30.5`},
+	{name: "not not a sum equal to a fraction", body: `not odd`, rest: `odd if not input.account.days_since_login + 1 != 30.5`},
+	{name: "a sum and a text", body: `input.account.days_since_login + 1 < input.account.username`},
+	{name: "not a sum and a text", body: `not input.account.days_since_login + 1 < input.account.username`},
+	{name: "not not a sum and a text", body: `not odd`, rest: `odd if not input.account.days_since_login + 1 < input.account.username`},
+	{name: "a sum and a boolean", body: `input.account.days_since_login + 1 < input.account.mfa`},
+	{name: "not a sum and a boolean", body: `not input.account.days_since_login + 1 < input.account.mfa`},
+	{name: "not not a sum and a boolean", body: `not odd`, rest: `odd if not input.account.days_since_login + 1 < input.account.mfa`},
+	{name: "a sum and a constant text", body: `input.account.days_since_login + 1 < "5"`},
+	{name: "not a sum and a constant text", body: `not input.account.days_since_login + 1 < "5"`},
+	{name: "not not a sum and a constant text", body: `not odd`, rest: `odd if not input.account.days_since_login + 1 < "5"`},
+	{name: "a whole number with a point in a sum", lane: LaneComplete, body: `input.account.days_since_login + 1.0 > 30`},
+	{name: "not a whole number with a point in a sum", lane: LaneComplete, body: `not input.account.days_since_login + 1.0 > 30`},
+	{name: "not not a whole number with a point in a sum", lane: LaneComplete, body: `not odd`, rest: `odd if not input.account.days_since_login + 1.0 > 30`},
+	{name: "a sum of a constant beyond 64 bits", body: `input.account.days_since_login + 9223372036854775808 > 30`},
+	{name: "not a sum of a constant beyond 64 bits", body: `not input.account.days_since_login + 9223372036854775808 > 30`},
+	{name: "not not a sum of a constant beyond 64 bits", body: `not odd`, rest: `odd if not input.account.days_since_login + 9223372036854775808 > 30`},
+	{name: "the greatest of two", lane: LaneComplete, body: `max({input.account.days_known, object.get(input.account, "days_since_created", 0)}) >= params.limit`},
+	{name: "not the greatest of two", lane: LaneComplete, body: `not max({input.account.days_known, object.get(input.account, "days_since_created", 0)}) >= params.limit`},
+	{name: "not not the greatest of two", lane: LaneComplete, body: `not odd`, rest: `odd if not max({input.account.days_known, object.get(input.account, "days_since_created", 0)}) >= params.limit`},
+	{name: "the greatest of fields", lane: LaneComplete, body: `max([input.account.days_since_login, input.account.days_since_password, input.account.active_sessions]) > 60`},
+	{name: "not the greatest of fields", lane: LaneComplete, body: `not max([input.account.days_since_login, input.account.days_since_password, input.account.active_sessions]) > 60`},
+	{name: "not not the greatest of fields", lane: LaneComplete, body: `not odd`, rest: `odd if not max([input.account.days_since_login, input.account.days_since_password, input.account.active_sessions]) > 60`},
+	{name: "the least of fields", lane: LaneComplete, body: `min([input.account.days_since_login, input.account.active_sessions]) < 7`},
+	{name: "not the least of fields", lane: LaneComplete, body: `not min([input.account.days_since_login, input.account.active_sessions]) < 7`},
+	{name: "not not the least of fields", lane: LaneComplete, body: `not odd`, rest: `odd if not min([input.account.days_since_login, input.account.active_sessions]) < 7`},
+	{name: "the greatest of a text", body: `max([input.account.days_since_login, input.account.username]) > 60`},
+	{name: "not the greatest of a text", body: `not max([input.account.days_since_login, input.account.username]) > 60`},
+	{name: "not not the greatest of a text", body: `not odd`, rest: `odd if not max([input.account.days_since_login, input.account.username]) > 60`},
+	{name: "a size", lane: LaneComplete, body: `abs(input.account.days_since_login - input.account.days_since_password) < 7`},
+	{name: "not a size", lane: LaneComplete, body: `not abs(input.account.days_since_login - input.account.days_since_password) < 7`},
+	{name: "not not a size", lane: LaneComplete, body: `not odd`, rest: `odd if not abs(input.account.days_since_login - input.account.days_since_password) < 7`},
+	{name: "a size of the least", lane: LaneComplete, body: `abs(input.account.active_sessions) > 9223372036854775807`},
+	{name: "not a size of the least", lane: LaneComplete, body: `not abs(input.account.active_sessions) > 9223372036854775807`},
+	{name: "not not a size of the least", lane: LaneComplete, body: `not odd`, rest: `odd if not abs(input.account.active_sessions) > 9223372036854775807`},
+	{name: "a ceiling", lane: LaneComplete, body: `ceil((0 - input.person.hours_since_end) / 24) > 3`},
+	{name: "not a ceiling", lane: LaneComplete, body: `not ceil((0 - input.person.hours_since_end) / 24) > 3`},
+	{name: "not not a ceiling", lane: LaneComplete, body: `not odd`, rest: `odd if not ceil((0 - input.person.hours_since_end) / 24) > 3`},
+	{name: "a ceiling equal", lane: LaneComplete, body: `ceil(input.person.hours_since_end / 24) == 1`},
+	{name: "not a ceiling equal", lane: LaneComplete, body: `not ceil(input.person.hours_since_end / 24) == 1`},
+	{name: "not not a ceiling equal", lane: LaneComplete, body: `not odd`, rest: `odd if not ceil(input.person.hours_since_end / 24) == 1`},
+	{name: "a floor", lane: LaneComplete, body: `floor(input.account.active_sessions / 7) >= 1`},
+	{name: "not a floor", lane: LaneComplete, body: `not floor(input.account.active_sessions / 7) >= 1`},
+	{name: "not not a floor", lane: LaneComplete, body: `not odd`, rest: `odd if not floor(input.account.active_sessions / 7) >= 1`},
+	{name: "a floor equal", lane: LaneComplete, body: `floor(input.account.hours_since_enabled / 24) == 0`},
+	{name: "not a floor equal", lane: LaneComplete, body: `not floor(input.account.hours_since_enabled / 24) == 0`},
+	{name: "not not a floor equal", lane: LaneComplete, body: `not odd`, rest: `odd if not floor(input.account.hours_since_enabled / 24) == 0`},
+	{name: "a round", lane: LaneComplete, body: `round(input.account.active_sessions / 2) == 4`},
+	{name: "not a round", lane: LaneComplete, body: `not round(input.account.active_sessions / 2) == 4`},
+	{name: "not not a round", lane: LaneComplete, body: `not odd`, rest: `odd if not round(input.account.active_sessions / 2) == 4`},
+	{name: "a round of a negative", lane: LaneComplete, body: `round((0 - input.account.days_since_login) / 60) < 0`},
+	{name: "not a round of a negative", lane: LaneComplete, body: `not round((0 - input.account.days_since_login) / 60) < 0`},
+	{name: "not not a round of a negative", lane: LaneComplete, body: `not odd`, rest: `odd if not round((0 - input.account.days_since_login) / 60) < 0`},
+	{name: "a round of a round", lane: LaneComplete, body: `round(input.account.active_sessions) == input.account.active_sessions + 0`},
+	{name: "not a round of a round", lane: LaneComplete, body: `not round(input.account.active_sessions) == input.account.active_sessions + 0`},
+	{name: "not not a round of a round", lane: LaneComplete, body: `not odd`, rest: `odd if not round(input.account.active_sessions) == input.account.active_sessions + 0`},
+	{name: "a division by a field", lane: LaneFull, body: `ceil(input.account.days_since_login / input.account.days_known) > 3`},
+	{name: "not a division by a field", lane: LaneFull, body: `not ceil(input.account.days_since_login / input.account.days_known) > 3`},
+	{name: "not not a division by a field", lane: LaneFull, body: `not odd`, rest: `odd if not ceil(input.account.days_since_login / input.account.days_known) > 3`},
+	{name: "a division alone", body: `input.account.days_since_login / 3 > 10`},
+	{name: "not a division alone", body: `not input.account.days_since_login / 3 > 10`},
+	{name: "not not a division alone", body: `not odd`, rest: `odd if not input.account.days_since_login / 3 > 10`},
+	{name: "a remainder", lane: LaneFull, body: `input.account.days_since_login % 7 == 0`},
+	{name: "not a remainder", lane: LaneFull, body: `not input.account.days_since_login % 7 == 0`},
+	{name: "not not a remainder", lane: LaneFull, body: `not odd`, rest: `odd if not input.account.days_since_login % 7 == 0`},
+	{name: "a float in a product", body: `input.seats[_].cost_month * 12 > 100`},
+	{name: "not a float in a product", body: `every s in input.seats { not s.cost_month * 12 > 100 }`},
+	{name: "a sum of a count", lane: LaneComplete, body: `count(input.grants) + count(input.seats) > 3`},
+	{name: "not a sum of a count", lane: LaneComplete, body: `not count(input.grants) + count(input.seats) > 3`},
+	{name: "not not a sum of a count", lane: LaneComplete, body: `not odd`, rest: `odd if not count(input.grants) + count(input.seats) > 3`},
+	{name: "a sum as a value", lane: LaneComplete, body: `sum_of == 31`, rest: `sum_of := input.account.days_since_login + 1`},
+	{name: "not a sum as a value", lane: LaneComplete, body: `not sum_of == 31`, rest: `sum_of := input.account.days_since_login + 1`},
+	{name: "not not a sum as a value", lane: LaneComplete, body: `not odd`, rest: `odd if not sum_of == 31
+sum_of := input.account.days_since_login + 1`},
+	{name: "a sum of an element", lane: LaneComplete, body: `some g in input.grants
+	g.days_known - 30 > g.days_since_used`},
+	{name: "not a sum of an element", lane: LaneComplete, body: `every g in input.grants {
+		not g.days_known - object.get(g, "days_since_used", 0) > 30
+	}`},
+	{name: "a sum of two elements", lane: LaneComplete, body: `some g in input.grants
+	some s in input.seats
+	g.days_since_used - s.days_since_used == input.account.days_since_login - 30`},
+	{name: "the greatest of an element", lane: LaneComplete, body: `some g in input.grants
+	max([g.days_since_used, g.days_since_granted, input.account.days_since_login]) > 30`},
+	{name: "a sum by a variable", lane: LaneComplete, body: `idle := input.account.days_since_login - object.get(input.account, "login_lag_days", 0)
+	idle >= 7
+	not idle >= 60`},
+	{name: "not not a sum by a variable", lane: LaneComplete, body: `not odd`, rest: `odd if {
+	idle := input.account.days_since_login - object.get(input.account, "login_lag_days", 0)
+	not idle >= 60
+}`},
+	{name: "either of two sums", lane: LaneComplete, body: `some age in ages
+	age > 60`, rest: `ages contains input.account.days_since_login + 1
+ages contains input.account.days_since_password * 2 if input.account.enabled`},
+	// Texts from which something is taken off.
+	{name: "trim_right", lane: LaneComplete, body: `trim_right(input.account.username, "t1") == "roo"`},
+	{name: "not trim_right", lane: LaneComplete, body: `not trim_right(input.account.username, "t1") == "roo"`},
+	{name: "not not trim_right", lane: LaneComplete, body: `not odd`, rest: `odd if not trim_right(input.account.username, "t1") == "roo"`},
+	{name: "trim_right of lower", lane: LaneComplete, body: `trim_right(lower(input.account.username), "0123456789-_.t") in {"adm", "roo", "ä"}`},
+	{name: "not trim_right of lower", lane: LaneComplete, body: `not trim_right(lower(input.account.username), "0123456789-_.t") in {"adm", "roo", "ä"}`},
+	{name: "not not trim_right of lower", lane: LaneComplete, body: `not odd`, rest: `odd if not trim_right(lower(input.account.username), "0123456789-_.t") in {"adm", "roo", "ä"}`},
+	{name: "trim_left", lane: LaneComplete, body: `trim_left(input.account.username, "rRbB") in {"oot", "eta", ""}`},
+	{name: "not trim_left", lane: LaneComplete, body: `not trim_left(input.account.username, "rRbB") in {"oot", "eta", ""}`},
+	{name: "not not trim_left", lane: LaneComplete, body: `not odd`, rest: `odd if not trim_left(input.account.username, "rRbB") in {"oot", "eta", ""}`},
+	{name: "trim", lane: LaneComplete, body: `trim(input.account.username, "aABtx") == "e"`},
+	{name: "not trim", lane: LaneComplete, body: `not trim(input.account.username, "aABtx") == "e"`},
+	{name: "not not trim", lane: LaneComplete, body: `not odd`, rest: `odd if not trim(input.account.username, "aABtx") == "e"`},
+	{name: "trim of odd letters", lane: LaneComplete, body: `trim(input.account.username, "]^[-%?\\") == ""`},
+	{name: "not trim of odd letters", lane: LaneComplete, body: `not trim(input.account.username, "]^[-%?\\") == ""`},
+	{name: "not not trim of odd letters", lane: LaneComplete, body: `not odd`, rest: `odd if not trim(input.account.username, "]^[-%?\\") == ""`},
+	{name: "trim of nothing", lane: LaneComplete, body: `trim(input.account.username, "") == "root"`},
+	{name: "not trim of nothing", lane: LaneComplete, body: `not trim(input.account.username, "") == "root"`},
+	{name: "not not trim of nothing", lane: LaneComplete, body: `not odd`, rest: `odd if not trim(input.account.username, "") == "root"`},
+	{name: "trim of another alphabet", body: `trim(input.account.username, "é") == ""`},
+	{name: "not trim of another alphabet", body: `not trim(input.account.username, "é") == ""`},
+	{name: "not not trim of another alphabet", body: `not odd`, rest: `odd if not trim(input.account.username, "é") == ""`},
+	{name: "trim_prefix", lane: LaneComplete, body: `trim_prefix(input.account.username, "adm") in {"1", "inistrator", "root"}`},
+	{name: "not trim_prefix", lane: LaneComplete, body: `not trim_prefix(input.account.username, "adm") in {"1", "inistrator", "root"}`},
+	{name: "not not trim_prefix", lane: LaneComplete, body: `not odd`, rest: `odd if not trim_prefix(input.account.username, "adm") in {"1", "inistrator", "root"}`},
+	{name: "trim_suffix", lane: LaneComplete, body: `trim_suffix(input.account.username, "ot") == "ro"`},
+	{name: "not trim_suffix", lane: LaneComplete, body: `not trim_suffix(input.account.username, "ot") == "ro"`},
+	{name: "not not trim_suffix", lane: LaneComplete, body: `not odd`, rest: `odd if not trim_suffix(input.account.username, "ot") == "ro"`},
+	{name: "trim_space", body: `trim_space(input.account.username) == "root"`},
+	{name: "not trim_space", body: `not trim_space(input.account.username) == "root"`},
+	{name: "not not trim_space", body: `not odd`, rest: `odd if not trim_space(input.account.username) == "root"`},
+	{name: "trim of trim", lane: LaneComplete, body: `startswith(trim_left(trim_right(input.account.username, "t"), "r"), "oo")`},
+	{name: "not trim of trim", lane: LaneComplete, body: `not startswith(trim_left(trim_right(input.account.username, "t"), "r"), "oo")`},
+	{name: "not not trim of trim", lane: LaneComplete, body: `not odd`, rest: `odd if not startswith(trim_left(trim_right(input.account.username, "t"), "r"), "oo")`},
+	{name: "upper of lower", lane: LaneComplete, body: `upper(lower(input.account.username)) == "ROOT"`},
+	{name: "not upper of lower", lane: LaneComplete, body: `not upper(lower(input.account.username)) == "ROOT"`},
+	{name: "not not upper of lower", lane: LaneComplete, body: `not odd`, rest: `odd if not upper(lower(input.account.username)) == "ROOT"`},
+	{name: "trim of an element", lane: LaneComplete, body: `some g in input.grants
+	trim_right(lower(g.entitlement.name), "ah") == "alp"`},
+	{name: "trim by a field", body: `trim_right(input.account.username, input.account.kind) == "root"`},
 	// What follows was found by OPA's own cases: see TestConformance.
 	{name: "an object with a computed key", lane: LaneFull, body: `{"root": 1} == {input.account.username: 1}`},
 	{name: "a look into an object with a computed key", lane: LaneFull, body: `named.root == 1`, rest: `named := {input.account.username: 1}`},
@@ -529,6 +1030,74 @@ names := {name, "x"} if name := input.account.username`},
 	all := {name, "x"}
 	all.root`},
 	{name: "a member of a set in a helper's array", lane: LaneFull, body: `names[0].root`, rest: `names := [{name, "x"}] if name := input.account.username`},
+	{name: "through a helper's set", lane: LaneComplete, body: `some x in names
+	x == "root"`, rest: `names := {name, "x"} if name := input.account.username`},
+	{name: "not through a helper's set", lane: LaneComplete, body: `not odd`, rest: `odd if {
+	some x in names
+	x == "root"
+}
+names := {name, "x"} if name := input.account.username`},
+	{name: "through a helper's set to another field", lane: LaneComplete, body: `some x in names
+	x == input.account.mailbox_type`, rest: `names := {name, "user"} if name := input.account.username`},
+	{name: "not not through a helper's set to a field before", body: `not odd`, rest: `odd if not even
+even if {
+	wanted := input.account.mailbox_type
+	some x in names
+	wanted == x
+}
+names := {name, "user"} if name := input.account.username`},
+	{name: "through a helper's set below every", body: `every g in input.grants {
+		some x in names(g)
+		x != "a"
+	}`, rest: `names(g) := {name, "x"} if name := g.entitlement.name`},
+	{name: "through a function's set", body: `some g in input.grants
+	some x in names(g)
+	x in {"a", "alpha"}`, rest: `names(g) := {name, kind} if {
+	name := lower(g.entitlement.name)
+	kind := g.entitlement.kind
+}`},
+	{name: "through a function's set within a comprehension", body: `count([x | some g in input.grants; some x in names(g); x == "a"]) == 0`, rest: `names(g) := {name, "x"} if name := g.entitlement.name`},
+	{name: "through a function's set of alike", body: `count([x | some x in names(input.person)]) > 1`, rest: `names(p) := {a, b} if {
+	a := p.department
+	b := p.previous_department
+}`},
+	{name: "through a helper's set of sets", body: `some x in names
+	x.root`, rest: `names := {inner} if {
+	name := input.account.username
+	inner := {name, "x"}
+}`},
+	{name: "a set in a helper's set", lane: LaneFull, body: `some x in names
+	x.root`, rest: `names := {{name, "x"}, {"y"}} if name := input.account.username`},
+	{name: "through a helper's set of arrays", lane: LaneComplete, body: `some x in names
+	x[0] == "root"`, rest: `names := {[name, "x"], ["y"]} if name := input.account.username`},
+	{name: "through a helper's set by two names", lane: LaneFull, body: `some k, x in names
+	x == k
+	k == "root"`, rest: `names := {name, "x"} if name := input.account.username`},
+	{name: "every of a helper's set", lane: LaneFull, body: `every x in names { x != "root" }`, rest: `names := {name, "x"} if name := input.account.username`},
+	{name: "in a helper's set", lane: LaneFull, body: `"root" in names`, rest: `names := {name, "x"} if name := input.account.username`},
+	{name: "a field in a helper's set", lane: LaneFull, body: `not input.account.mailbox_type in names`, rest: `names := {name, "user"} if name := input.account.username`},
+	{name: "some of a constant in a helper's set", lane: LaneFull, body: `some "root" in names`, rest: `names := {name, "x"} if name := input.account.username`},
+	{name: "a count of a helper's set", lane: LaneFull, body: `count(names) == 2`, rest: `names := {name, "x"} if name := input.account.username`},
+	{name: "a helper's set alone", lane: LaneFull, body: `not names`, rest: `names := {name, "x"} if name := input.account.username`},
+	{name: "a variable in a helper's set", lane: LaneFull, body: `x := input.account.mailbox_type
+	names[x]`, rest: `names := {name, "user"} if name := input.account.username`},
+	{name: "a wildcard in a helper's set", lane: LaneComplete, body: `x := names[_]
+	x == "root"`, rest: `names := {name, "x"} if name := input.account.username`},
+	{name: "a helper's set by another helper", lane: LaneFull, body: `all.root`, rest: `all := names
+names := {name, "x"} if name := input.account.username`},
+	{name: "a function's set by another function", lane: LaneFull, body: `some x in all(input.account)
+	x == "root"`, rest: `all(a) := names(a)
+names(a) := {name, "x"} if name := a.username`},
+	{name: "a function's set by a variable", lane: LaneFull, body: `all := names(input.account)
+	some x in all
+	x == "root"`, rest: `names(a) := {name, "x"} if name := a.username`},
+	{name: "a function's set twice", lane: LaneFull, body: `all := names(input.account)
+	some x in all
+	x == "root"
+	all.x`, rest: `names(a) := {name, "x"} if name := a.username`},
+	{name: "else of a helper's set", lane: LaneFull, body: `names.root`, rest: `names := {"y"} if { input.account.locked } else := {name, "x"} if { name := input.account.username }`},
+	{name: "through an else of a helper's set", body: `some x in names
+	x == "root"`, rest: `names := {"root"} if { input.account.locked } else := {name, "x"} if { name := input.account.username }`},
 	{name: "an index by a text", body: `params.kinds[input.account.attributes.admin_count]`},
 	{name: "not an index by a text", body: `not params.kinds[input.account.attributes.admin_count]`},
 	{name: "a parameter of another type", lane: LaneFull, body: `startswith(input.account.username, params.limit)`},

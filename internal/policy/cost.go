@@ -32,7 +32,7 @@ type Table interface {
 	// Put replaces the subjects of a kind.
 	Put(ctx context.Context, kind access.SubjectKind, rows []access.Row) error
 	// Ask gives to count what Evaluator.Count takes, then to judge what EvalScreened does.
-	Ask(ctx context.Context, s *Screen, count func(source string, verdicts []uint16, subjects uint64) error, judge func(row access.Row, mask []uint64) error) error
+	Ask(ctx context.Context, s *Screen, count func(source string, facts []uint16, subjects uint64) error, judge func(row access.Row, mask []uint64) error) error
 }
 
 // Costs measures the policies of a pack over subjects, each policy alone and all of a subject together, the dearest first.
@@ -119,7 +119,7 @@ func (c *Cost) screened(ctx context.Context, e *Engine, table Table) error {
 	c.Lane = screen.Coverage[0].Lane
 	for range 2 {
 		ev, candidates, began := e.NewEvaluator(), 0, time.Now()
-		count := func(source string, verdicts []uint16, n uint64) error { return ev.Count(screen, source, verdicts, n) }
+		count := func(source string, facts []uint16, n uint64) error { return ev.Count(screen, source, facts, n) }
 		err := table.Ask(ctx, screen, count, func(row access.Row, mask []uint64) error {
 			candidates++
 			return ev.EvalScreened(ctx, screen, row, mask, false, func(Result) error { return nil })

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -13,6 +14,7 @@ import (
 // what some rule reads is built. It keeps caches and is for one goroutine.
 type document struct {
 	root  *object
+	sizes []int          // columns by which arrays are counted
 	run   *ast.Term      // the run object, nil if nothing reads it
 	pairs [][2]*ast.Term // scratch
 	fault error
@@ -69,11 +71,17 @@ func (d *document) plan(c *columns, n *access.Node, reads *pathSet) *object {
 		o.leaves = append(o.leaves, l)
 	}
 	o.columns = o.allColumns(nil)
+	if o.array {
+		d.sizes = append(d.sizes, o.size.size)
+	}
 	if n != c.schema.Root {
 		o.memo = newMemo()
 	}
 	return o
 }
+
+// columns are all that the document is built from.
+func (d *document) columns() []int { return slices.Concat(d.root.columns, d.sizes) }
 
 func (o *object) allColumns(to []int) []int {
 	if o.known >= 0 {

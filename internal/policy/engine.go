@@ -94,7 +94,7 @@ type rule struct {
 	index    int // in its lane
 	category string
 	applies  applicability
-	reads    *pathSet // with the library
+	reads    *pathSet // with what it uses of the library
 	failed   atomic.Bool
 
 	once     sync.Once
@@ -166,8 +166,7 @@ func (e *Engine) newLane(ctx context.Context, pack *Pack, key laneKey) (*lane, e
 			continue
 		}
 		category, _, _ := strings.Cut(p.ID, "-")
-		l.rules = append(l.rules, &rule{Policy: p, index: len(l.rules), category: category, applies: newApplicability(p, l.columns),
-			reads: reads(l.columns.schema.Root, slices.Concat(pack.library, p.modules))})
+		l.rules = append(l.rules, &rule{Policy: p, index: len(l.rules), category: category, applies: newApplicability(p, l.columns)})
 		modules = append(modules, p.modules...)
 	}
 	if len(l.rules) == 0 && key.source == "" {
@@ -178,12 +177,18 @@ func (e *Engine) newLane(ctx context.Context, pack *Pack, key laneKey) (*lane, e
 	if l.txn, err = l.store.NewTransaction(ctx); err != nil {
 		return nil, fmt.Errorf("policy parameters: %w", err)
 	}
-	l.reads = reads(l.columns.schema.Root, modules)
 	l.identity = newIdentity(key.kind, l.columns)
 	l.compiler = newCompiler("")
 	if l.compiler.Compile(copies(modules)); l.compiler.Failed() {
 		return nil, fmt.Errorf("compile policies of subject %s: %w", key.kind, l.compiler.Errors)
 	}
+	all := map[place]bool{}
+	for _, r := range l.rules {
+		reached := reach(l.compiler, r.Package)
+		maps.Copy(all, reached)
+		r.reads = reads(l.columns.schema.Root, slices.Concat(pack.library, r.modules), reached)
+	}
+	l.reads = reads(l.columns.schema.Root, modules, all)
 	return l, e.regroup(ctx, l)
 }
 

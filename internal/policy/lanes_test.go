@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -155,17 +156,17 @@ func (tb *subjectTable) screened(t testing.TB, pack *Pack, kind access.SubjectKi
 	ev, found := e.NewEvaluator(), map[string]string{}
 	asked := toStore(screen)
 	asked.Sample = sample
-	verdicts, err := tb.run.CountVerdicts(ctx, kind, 0, asked)
+	screening, err := tb.run.Screen(ctx, kind, 0, asked)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, v := range verdicts {
-		if err := ev.Count(screen, v.Source, v.Verdicts, v.Subjects); err != nil {
+	for _, c := range screening.Counts {
+		if err := ev.Count(screen, c.Source, c.Facts, c.Subjects); err != nil {
 			t.Fatal(err)
 		}
 	}
 	spared = len(rows) * len(screen.Flags)
-	for s, err := range tb.run.ScreenSubjects(ctx, kind, 0, asked) {
+	for s, err := range screening.Subjects(ctx) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -187,7 +188,11 @@ func (tb *subjectTable) screened(t testing.TB, pack *Pack, kind access.SubjectKi
 		asked := toStore(only)
 		asked.Sample = sample
 		asked.Sample.LeftOut = true
-		for s, err := range tb.run.ScreenSubjects(ctx, kind, 0, asked) {
+		again, err := tb.run.Screen(ctx, kind, 0, asked)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for s, err := range again.Subjects(ctx) {
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -200,7 +205,7 @@ func (tb *subjectTable) screened(t testing.TB, pack *Pack, kind access.SubjectKi
 }
 
 func toStore(s *Screen) store.Screen {
-	out := store.Screen{Atoms: s.Atoms, Flags: s.Flags, Verdicts: s.Verdicts}
+	out := store.Screen{Atoms: s.Atoms, Flags: s.Flags, Facts: s.Facts, Columns: s.Columns, Always: s.Always}
 	for _, p := range s.Parameters {
 		out.Parameters = append(out.Parameters, store.Parameter{Name: p.Name, Value: p.Value})
 	}
@@ -311,9 +316,17 @@ func TestPrefilterAgreesOnConstructs(t *testing.T) {
 		if k.lane != "" && c.Lane != k.lane {
 			t.Errorf("%s: %s lane, want %s: %s %v", k.name, c.Lane, k.lane, c.Why, c.Dropped)
 		}
+		for _, d := range c.Dropped {
+			if d.File == "" || d.Line == 0 || madeUp.MatchString(d.String()) {
+				t.Errorf("%s: what is dropped is not told as it is written: %s", k.name, d)
+			}
+		}
 		t.Logf("%-40s %-8s %5d %s %v", k.name, c.Lane, fired[c.Policy], c.Why, c.Dropped)
 	}
 }
+
+// madeUp finds names that nobody has written.
+var madeUp = regexp.MustCompile(`__local|__not|data\.partial|\$`)
 
 // It is the same over HTTP, where parameters are part of a request's address.
 func TestPrefilterAgreesOverHTTP(t *testing.T) {

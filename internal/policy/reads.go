@@ -44,9 +44,9 @@ func (s *pathSet) child(name string) *pathSet {
 	return s.below[name]
 }
 
-// reads gathers what modules can read of a subject's document, so that nothing else need be built. It errs on the side of
-// too much: a value that is handed on as a whole counts as read whole.
-func reads(root *access.Node, modules []*module) *pathSet {
+// reads gathers what those rules of modules that are reached can read of a subject's document, so that nothing else need be
+// built. It errs on the side of too much: a value that is handed on as a whole counts as read whole.
+func reads(root *access.Node, modules []*module, reached map[place]bool) *pathSet {
 	r := &reader{root: root, set: &pathSet{}}
 	for _, m := range modules {
 		for _, i := range m.ast.Imports {
@@ -55,7 +55,9 @@ func reads(root *access.Node, modules []*module) *pathSet {
 			}
 		}
 		for _, rule := range m.ast.Rules {
-			r.rule(rule)
+			if reached[placeOf(rule.Location)] {
+				r.rule(rule)
+			}
 		}
 	}
 	return r.set
@@ -90,7 +92,7 @@ func (r *reader) rule(rule *ast.Rule) {
 		return false
 	})
 	eachCall(rule, func(name string, args []*ast.Term, _ *ast.Location) {
-		if name != "json.filter" || len(args) < 2 || !constant(args[1]) {
+		if name != "json.filter" && name != "object.get" || len(args) < 2 || !constant(args[1]) {
 			return
 		}
 		for _, base := range r.paths(args[0]) {

@@ -67,6 +67,18 @@ func newIdentity(kind access.SubjectKind, c *columns) identity {
 	return i
 }
 
+// columns are all that results are filled from.
+func (i *identity) columns() []int {
+	var out []int
+	for _, f := range append([]*field{i.source, i.sourceName, i.id, i.person, i.personName, i.personDepartment, i.manager, i.managerStatus,
+		i.owner, i.ownerStatus, i.ownerName, i.ownerDepartment}, i.names...) {
+		if f != nil {
+			out = append(out, f.columns()...)
+		}
+	}
+	return out
+}
+
 func (i *identity) subject(row access.Row) finding.Subject {
 	return finding.Subject{Kind: i.kind, Source: i.source.text(row), ID: i.id.text(row)}
 }

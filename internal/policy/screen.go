@@ -3,6 +3,7 @@ package policy
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -35,27 +36,21 @@ type Coverage struct {
 }
 
 // Screen is what the table of one kind of subject is asked before its subjects are evaluated. All of it is ClickHouse SQL
-// over the table's columns, with parameters in place of values. Flags and Verdicts are never NULL.
+// over the table's columns, with parameters in place of values. None is ever NULL.
 type Screen struct {
 	Kind       access.SubjectKind
-	Atoms      []string // is1, is2, …: what Flags and Verdicts test, never NULL
+	Atoms      []string // is1, is2, …: what Flags and Facts test
 	Flags      []string // by rule: false for a subject that the rule need not judge
-	Verdicts   []string // see Evaluator.Count
+	Facts      []string // of a subject: see Evaluator.Count
 	Parameters []prefilter.Parameter
 	Coverage   []Coverage // by rule
+	Columns    [][]string // by rule: what it is evaluated by
+	Always     []string   // columns by which it is known who a subject is
 
-	lane      *lane
-	again     bool       // made by Only
-	verdictOf []int      // by rule
-	missing   [][]string // by verdict: what its codes from firstMissing on say is missing
+	lane     *lane
+	again    bool     // made by Only
+	verdicts [][]told // by rule
 }
-
-// The codes of a verdict.
-const (
-	codeEvaluable    = 0
-	codeOutOfScope   = 1
-	codeFirstMissing = 2
-)
 
 // partialTime bounds the partial evaluation of one rule.
 const partialTime = 5 * time.Second
@@ -79,7 +74,7 @@ func (e *Engine) Screen(ctx context.Context, kind access.SubjectKind) (*Screen, 
 	if err != nil {
 		return nil, fmt.Errorf("screen %s subjects: %w", kind, err)
 	}
-	s := &Screen{Kind: kind, lane: l}
+	s := &Screen{Kind: kind, lane: l, Always: l.columns.names(l.identity.columns())}
 	statement := prefilter.NewStatement()
 	for _, r := range l.rules {
 		flag, coverage, err := e.flag(ctx, l, c, r, statement)
@@ -87,6 +82,7 @@ func (e *Engine) Screen(ctx context.Context, kind access.SubjectKind) (*Screen, 
 			return nil, fmt.Errorf("screen %s subjects: %w", kind, err)
 		}
 		s.Flags, s.Coverage = append(s.Flags, flag), append(s.Coverage, coverage)
+		s.Columns = append(s.Columns, l.columns.names(slices.Concat(newDocument(l.columns, r.reads).columns(), r.applies.columns())))
 		s.addVerdict(r, statement)
 	}
 	s.Atoms, s.Parameters = statement.Atoms(), statement.Parameters()

@@ -10,43 +10,46 @@ import (
 )
 
 // What a policy can't judge, and why, is counted for every subject. For the subjects that no document is made of, ClickHouse
-// counts it by expressions that say the same as applicability.judge.
+// counts by facts, each of which holds or doesn't, and they tell what applicability.judge would say. Many policies share them.
 
-// addVerdict adds a rule's verdict. Many rules share one.
-func (s *Screen) addVerdict(r *rule, statement *prefilter.Statement) {
-	text, missing := r.applies.expression(s.lane.columns, statement)
-	i := slices.Index(s.Verdicts, text)
-	if i < 0 || !slices.Equal(s.missing[i], missing) {
-		i = len(s.Verdicts)
-		s.Verdicts, s.missing = append(s.Verdicts, text), append(s.missing, missing)
-	}
-	s.verdictOf = append(s.verdictOf, i)
+// told is the verdict on a subject for which a fact holds, or does not.
+type told struct {
+	fact    int
+	holds   bool
+	verdict verdict
+	missing string
 }
 
-// expression is a UInt16: the code of the verdict. missing says what each code from codeFirstMissing on stands for.
-func (a *applicability) expression(c *columns, statement *prefilter.Statement) (text string, missing []string) {
-	e := expressions{c, statement}
-	var cases []string
-	add := func(condition string, code int) { cases = append(cases, condition, fmt.Sprint(code)) }
-	lack := func(name string) int {
-		missing = append(missing, name)
-		return codeFirstMissing + len(missing) - 1
+// addVerdict adds the cases of a rule's verdict: the first one counts, and without any the subject is evaluable.
+func (s *Screen) addVerdict(r *rule, statement *prefilter.Statement) {
+	e := expressions{s.lane.columns, statement}
+	var cases []told
+	add := func(text string, holds bool, v verdict, missing string) {
+		cases = append(cases, told{s.fact(statement.Atom(text)), holds, v, missing})
 	}
+	a := &r.applies
 	for i := range a.scope {
 		known, in := e.scope(&a.scope[i])
-		add(statement.Atom("("+known+" AND NOT "+in+")"), codeOutOfScope)
+		add("("+known+" AND NOT "+in+")", true, outOfScope, "")
 	}
 	for i := range a.scope {
 		known, _ := e.scope(&a.scope[i])
-		add("NOT "+statement.Atom(known), lack(a.scope[i].field.path))
+		add(known, false, notEvaluable, a.scope[i].field.path)
 	}
 	for i := range a.needs {
-		add("NOT "+statement.Atom(e.need(&a.needs[i])), lack(a.needs[i].name))
+		add(e.need(&a.needs[i]), false, notEvaluable, a.needs[i].name)
 	}
-	if len(cases) == 0 {
-		return "toUInt16(0)", nil
+	s.verdicts = append(s.verdicts, cases)
+}
+
+// fact is the number of a fact.
+func (s *Screen) fact(text string) int {
+	i := slices.Index(s.Facts, text)
+	if i < 0 {
+		i = len(s.Facts)
+		s.Facts = append(s.Facts, text)
 	}
-	return "toUInt16(multiIf(" + strings.Join(cases, ", ") + ", 0))", missing
+	return i
 }
 
 type expressions struct {
@@ -165,26 +168,22 @@ func (e expressions) eachPresent(fields []*field) string {
 }
 
 // Count counts subjects that the screen has been asked about, all as if none of them were flagged: n subjects of a source,
-// for which Verdicts have those values. It must have counted a subject before EvalScreened is given it.
-func (ev *Evaluator) Count(s *Screen, source string, verdicts []uint16, n uint64) error {
+// for which Facts have those values. It must have counted a subject before EvalScreened is given it.
+func (ev *Evaluator) Count(s *Screen, source string, facts []uint16, n uint64) error {
 	w := ev.work[s.lane]
-	if len(verdicts) != len(s.Verdicts) {
-		return fmt.Errorf("count %s subjects: %d verdicts, want %d", s.Kind, len(verdicts), len(s.Verdicts))
+	if len(facts) != len(s.Facts) {
+		return fmt.Errorf("count %s subjects: %d facts, want %d", s.Kind, len(facts), len(s.Facts))
 	}
 	counts := w.counts.of(source)
 	for i := range w.rules {
-		v := s.verdictOf[i]
-		code := int(verdicts[v])
-		switch missing := s.missing[v]; {
-		case code == codeEvaluable:
-			counts[i].unflagged(evaluable, "", n)
-		case code == codeOutOfScope:
-			counts[i].unflagged(outOfScope, "", n)
-		case code-codeFirstMissing < len(missing):
-			counts[i].unflagged(notEvaluable, missing[code-codeFirstMissing], n)
-		default:
-			return fmt.Errorf("count %s subjects: there is no verdict %d", s.Kind, code)
+		v, missing := evaluable, ""
+		for _, c := range s.verdicts[i] {
+			if (facts[c.fact] != 0) == c.holds {
+				v, missing = c.verdict, c.missing
+				break
+			}
 		}
+		counts[i].unflagged(v, missing, n)
 	}
 	return nil
 }

@@ -163,9 +163,6 @@ func (w *writer) slice(ctx context.Context, ev *policy.Evaluator, kind access.Su
 	}
 	h := &hits{w: w}
 	if s != nil {
-		if err := s.count(ctx, w.run, ev, kind, slice); err != nil {
-			return err
-		}
 		if err := s.judge(ctx, w.run, ev, kind, slice, h); err != nil {
 			return err
 		}

@@ -30,6 +30,7 @@ const (
 type screening struct {
 	screen *policy.Screen
 	asked  store.Screen
+	again  bool // its subjects are counted
 }
 
 // screening prepares the prefilter lane; nil: the full lane it is.
@@ -60,14 +61,14 @@ func (o Options) screening(ctx context.Context, engine *policy.Engine, run *stor
 			o.Log.Debug("policy judges every subject", "policy", c.Policy, "reason", c.Why)
 		}
 	}
-	s := &screening{screen, asked(screen)}
+	s := &screening{screen: screen, asked: asked(screen)}
 	s.asked.Sample = store.Sample{Seed: run.ID, Every: max(1, subjects/sampleSize)}
 	return s, nil
 }
 
 // asked is a screen as the store takes it.
 func asked(s *policy.Screen) store.Screen {
-	out := store.Screen{Atoms: s.Atoms, Flags: s.Flags, Verdicts: s.Verdicts}
+	out := store.Screen{Atoms: s.Atoms, Flags: s.Flags, Facts: s.Facts, Columns: s.Columns, Always: s.Always}
 	for _, p := range s.Parameters {
 		out.Parameters = append(out.Parameters, store.Parameter{Name: p.Name, Value: p.Value})
 	}
@@ -77,29 +78,26 @@ func asked(s *policy.Screen) store.Screen {
 // only is the screening that flags, of some policies, what s has passed over and the sample did not show.
 func (s *screening) only(policies []string) *screening {
 	screen := s.screen.Only(policies)
-	again := &screening{screen, asked(screen)}
+	again := &screening{screen: screen, asked: asked(screen), again: true}
 	again.asked.Sample = s.asked.Sample
 	again.asked.Sample.LeftOut = true
 	return again
 }
 
-// count counts a slice's subjects, as judge expects it.
-func (s *screening) count(ctx context.Context, run *store.Run, ev *policy.Evaluator, kind access.SubjectKind, slice int) error {
-	counts, err := run.CountVerdicts(ctx, kind, slice, s.asked)
+// judge counts a slice's subjects, unless that was done before, and evaluates those that some policy may flag, and the sample.
+func (s *screening) judge(ctx context.Context, run *store.Run, ev *policy.Evaluator, kind access.SubjectKind, slice int, h *hits) error {
+	screened, err := run.Screen(ctx, kind, slice, s.asked)
 	if err != nil {
 		return err
 	}
-	for _, c := range counts {
-		if err := ev.Count(s.screen, c.Source, c.Verdicts, c.Subjects); err != nil {
-			return err
+	if !s.again {
+		for _, c := range screened.Counts {
+			if err := ev.Count(s.screen, c.Source, c.Facts, c.Subjects); err != nil {
+				return err
+			}
 		}
 	}
-	return nil
-}
-
-// judge evaluates those subjects of a slice that some policy may flag, and the sample.
-func (s *screening) judge(ctx context.Context, run *store.Run, ev *policy.Evaluator, kind access.SubjectKind, slice int, h *hits) error {
-	for subject, err := range run.ScreenSubjects(ctx, kind, slice, s.asked) {
+	for subject, err := range screened.Subjects(ctx) {
 		if err != nil {
 			return err
 		}

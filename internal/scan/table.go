@@ -16,16 +16,16 @@ func (t table) Put(ctx context.Context, kind access.SubjectKind, rows []access.R
 }
 
 func (t table) Ask(ctx context.Context, s *policy.Screen, count func(string, []uint16, uint64) error, judge func(access.Row, []uint64) error) error {
-	counts, err := t.past.CountVerdicts(ctx, s.Kind, 0, asked(s))
+	screening, err := t.past.Screen(ctx, s.Kind, 0, asked(s))
 	if err != nil {
 		return err
 	}
-	for _, c := range counts {
-		if err := count(c.Source, c.Verdicts, c.Subjects); err != nil {
+	for _, c := range screening.Counts {
+		if err := count(c.Source, c.Facts, c.Subjects); err != nil {
 			return err
 		}
 	}
-	for subject, err := range t.past.ScreenSubjects(ctx, s.Kind, 0, asked(s)) {
+	for subject, err := range screening.Subjects(ctx) {
 		if err != nil {
 			return err
 		}

@@ -1,9 +1,9 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"fmt"
-	"iter"
 	"slices"
 	"strings"
 
@@ -14,14 +14,19 @@ import (
 )
 
 // Screen is asked of the subjects of a slice before they are read. Atoms are expressions over the columns of the subject's
-// table, called is1, is2, … in Flags and Verdicts, which are expressions over both. None is ever NULL: an atom and a flag is a
-// Bool, a verdict a UInt16. They hold no value of a user but by parameters.
+// table, called is1, is2, … in Flags and Facts, which are expressions over both. None is ever NULL: an atom and a flag is a
+// Bool, a fact a UInt16. They hold no value of a user but by parameters. Without Flags no subject is looked at: all are counted.
 type Screen struct {
 	Atoms      []string
 	Flags      []string
-	Verdicts   []string
+	Facts      []string
 	Parameters []Parameter
 	Sample     Sample
+	// Columns are by flag those that must be known of a subject which the flag holds for, and Always those of any. The others
+	// of a row are access.Unread or empty. Of the sample, and where a finding stands, whatever some flag needs is read. Without
+	// Columns rows are whole.
+	Columns [][]string
+	Always  []string
 }
 
 // Parameter is {Name:Type} in the text of a Screen. Value is a string, int64 or float64, or a slice of one of these.
@@ -38,6 +43,32 @@ type Sample struct {
 	LeftOut bool
 }
 
+// Screening is what a screen says of a slice: how many subjects have which facts, and which of them need looking at.
+type Screening struct {
+	Counts []FactCount
+
+	run     *Run
+	kind    access.SubjectKind
+	slice   int
+	found   []found // by number
+	columns []screenedColumn
+}
+
+// FactCount is how many subjects of a source have these facts.
+type FactCount struct {
+	Source   string
+	Facts    []uint16
+	Subjects uint64
+}
+
+// found is a subject that needs looking at.
+type found struct {
+	no     uint32
+	mask   []uint64
+	sample bool
+	stands bool
+}
+
 // Screened is a subject that some flag holds for, that belongs to the sample, or on which a finding stands since the run
 // before: whether that is fixed must be known, not only not found. Bit i of Mask[0] is Flags[i]. The row is to be used as one of
 // Subjects.
@@ -46,13 +77,6 @@ type Screened struct {
 	Mask   []uint64
 	Sample bool
 	Stands bool
-}
-
-// VerdictCount is how many subjects of a source have these verdicts.
-type VerdictCount struct {
-	Source   string
-	Verdicts []uint16
-	Subjects uint64
 }
 
 // SubjectCount is about how many subjects there are of a kind. It is known after WriteClosure.
@@ -67,94 +91,78 @@ func (r *Run) SubjectCount(ctx context.Context, kind access.SubjectKind) (n uint
 	return n, nil
 }
 
-// CountVerdicts counts all subjects of a slice that was built.
-func (r *Run) CountVerdicts(ctx context.Context, kind access.SubjectKind, slice int, s Screen) ([]VerdictCount, error) {
-	source := "''"
-	if access.SchemaOf(kind).Root.Lookup("source.uid") != nil {
-		source = "ifNull(source_uid, '')"
+// Screen asks all subjects of a slice that was built. It reads none of the columns that the screen says nothing about.
+func (r *Run) Screen(ctx context.Context, kind access.SubjectKind, slice int, s Screen) (*Screening, error) {
+	sc := &Screening{run: r, kind: kind, slice: slice, columns: screenedColumns(kind, s)}
+	type group struct {
+		FactCount
+		found [][]uint64
 	}
-	query := "SELECT " + source + ", CAST([" + strings.Join(s.Verdicts, ", ") + "], 'Array(UInt16)'), count()\nFROM " + asked(kind, s, s.Verdicts) +
-		" GROUP BY 1, 2 SETTINGS " + screenSettings
-	out, err := list(ctx, r.s, func(rows driver.Rows, c *VerdictCount) error { return rows.Scan(&c.Source, &c.Verdicts, &c.Subjects) },
-		query, r.screenParameters(slice, s)...)
-	if err != nil {
-		return nil, fmt.Errorf("count verdicts on %s subjects, slice %d of run %d: %w", kind, slice, r.ID, err)
+	scan := func(rows driver.Rows, g *group) error { return rows.Scan(&g.Source, &g.Facts, &g.Subjects, &g.found) }
+	for g, err := range stream(ctx, r.s, scan, screenQuery(kind, s), r.screenParameters(slice, s)...) {
+		if err != nil {
+			return nil, fmt.Errorf("screen %s subjects, slice %d of run %d: %w", kind, slice, r.ID, err)
+		}
+		sc.Counts = append(sc.Counts, g.FactCount)
+		for _, f := range g.found {
+			mask := f[2:]
+			sc.found = append(sc.found, found{uint32(f[0]), mask, f[1]&isSample != 0, f[1]&isStanding != 0})
+		}
 	}
-	return out, nil
+	slices.SortFunc(sc.found, func(a, b found) int { return cmp.Compare(a.no, b.no) })
+	return sc, nil
 }
 
-// ScreenSubjects yields the subjects of a slice that need looking at, as Subjects does.
-func (r *Run) ScreenSubjects(ctx context.Context, kind access.SubjectKind, slice int, s Screen) iter.Seq2[Screened, error] {
-	return func(yield func(Screened, error) bool) {
-		fail := func(err error) {
-			yield(Screened{}, fmt.Errorf("screen %s subjects, slice %d of run %d: %w", kind, slice, r.ID, err))
-		}
-		reader, err := newRowReader(access.SchemaOf(kind).Columns())
-		if err != nil {
-			fail(err)
-			return
-		}
-		type packedRow struct {
-			text   string
-			mask   []uint64
-			sample bool
-			stands bool
-		}
-		scan := func(rows driver.Rows, p *packedRow) error { return rows.Scan(&p.text, &p.mask, &p.sample, &p.stands) }
-		for p, err := range stream(ctx, r.s, scan, screenQuery(kind, s), r.screenParameters(slice, s)...) {
-			if err != nil {
-				fail(err)
-				return
-			}
-			row, err := reader.read(p.text)
-			if err != nil {
-				fail(err)
-				return
-			}
-			if !yield(Screened{row, p.mask, p.sample, p.stands}, nil) {
-				return
-			}
-		}
-	}
-}
+const (
+	isSample   = 1
+	isStanding = 2
+)
 
 // screenSettings: a slice is over before compiling its expressions has paid.
 const screenSettings = "compile_expressions = 0"
 
+// screenQuery counts the subjects by their facts and gathers those that need looking at, each as its number, whether it is in
+// the sample and stands, and the mask. It takes ClickHouse longer to analyse than to answer: what it says counts, not
+// what it computes.
 func screenQuery(kind access.SubjectKind, s Screen) string {
-	source, which := "''", ""
+	source := "''"
 	if access.SchemaOf(kind).Root.Lookup("source.uid") != nil {
 		source = "ifNull(source_uid, '')"
 	}
-	sample := "false"
-	stands := fmt.Sprintf("(%s, %s) IN (SELECT source, subject FROM finding_states WHERE run = {previous:UInt64} AND status != 'closed' AND subject_kind = '%s')",
-		source, subjectIDs[kind], kind)
-	if s.Sample.Every > 0 {
-		sample = "sipHash64({seed:UInt64}, no) % {every:UInt64} = 0"
+	with, found := append(atoms(s), source+" AS of_source"), "CAST([], 'Array(Array(UInt64))')"
+	if len(s.Flags) > 0 {
+		sample, unless, flagged := "false", "", ""
+		if s.Sample.Every > 0 {
+			sample = "sipHash64({seed:UInt64}, no) % {every:UInt64} = 0"
+		}
+		if s.Sample.LeftOut {
+			unless = " AND NOT in_sample"
+		}
+		with = append(with, sample+" AS in_sample", fmt.Sprintf("(of_source, %s) IN (SELECT source, subject FROM finding_states "+
+			"WHERE run = {previous:UInt64} AND status != 'closed' AND subject_kind = '%s') AS standing", subjectIDs[kind], kind))
+		element := fmt.Sprintf("toUInt64(no), in_sample * %d + standing * %d", isSample, isStanding)
+		for i, word := range maskWords(s.Flags) {
+			name := fmt.Sprintf("mask%d", i+1)
+			with = append(with, word+" AS "+name)
+			element += ", " + name
+			flagged += " OR " + name + " != 0"
+		}
+		found = "groupArrayIf([" + element + "], (in_sample OR standing" + flagged + ")" + unless + ")"
 	}
-	if s.Sample.LeftOut {
-		which = " AND NOT sample"
-	}
-	words := maskWords(s.Flags)
-	nonzero := make([]string, len(words))
-	for i := range words {
-		nonzero[i] = fmt.Sprintf(" OR mask[%d] != 0", i+1)
-	}
-	return "SELECT formatRow('RowBinary', " + strings.Join(columnNames(kind), ", ") + "), mask, sample, stands\nFROM (SELECT *, [" + strings.Join(words, ", ") +
-		"] AS mask, CAST(" + sample + ", 'Bool') AS sample, CAST(" + stands + ", 'Bool') AS stands FROM " + asked(kind, s, s.Flags) + ")" +
-		" WHERE (sample OR stands" + strings.Join(nonzero, "") + ")" + which + " ORDER BY no SETTINGS max_block_size = 1024, " + screenSettings
+	return "WITH " + strings.Join(with, ", ") + "\nSELECT of_source, CAST([" + strings.Join(s.Facts, ", ") + "], 'Array(UInt16)') AS facts, count(), " + found +
+		"\nFROM " + subjectTable(kind) + " WHERE run = {run:UInt64} AND slice = {slice:UInt32} GROUP BY of_source, facts SETTINGS " + screenSettings
 }
 
-// asked is a slice of a kind's subjects, with those atoms that expressions use.
-func asked(kind access.SubjectKind, s Screen, expressions []string) string {
-	var columns strings.Builder
+// atoms are those that facts and flags use, with their names.
+func atoms(s Screen) []string {
+	used := strings.Join(s.Facts, " ") + " " + strings.Join(s.Flags, " ")
+	var out []string
 	for i, a := range s.Atoms {
-		name := fmt.Sprintf("is%d", i+1)
-		if slices.ContainsFunc(expressions, func(e string) bool { return names(e, name) }) {
-			columns.WriteString(", " + a + " AS " + name)
+		if name := fmt.Sprintf("is%d", i+1); names(used, name) {
+			out = append(out, a+" AS "+name)
 		}
 	}
-	return "(SELECT *" + columns.String() + " FROM " + subjectTable(kind) + " WHERE run = {run:UInt64} AND slice = {slice:UInt32})"
+	return out
 }
 
 // names reports whether an expression calls something by a name.

@@ -30,7 +30,7 @@ func emptyRow(kind access.SubjectKind) (row access.Row, index map[string]int) {
 	return row, index
 }
 
-// A screen's parameters arrive as they are, alone and in arrays; its masks and verdicts are those of the rows they stand
+// A screen's parameters arrive as they are, alone and in arrays; its masks and facts are those of the rows they stand
 // with; and the sample and what it leaves out are the whole.
 func testScreen(t *testing.T, s *Store) {
 	ctx := t.Context()
@@ -75,7 +75,14 @@ func testScreen(t *testing.T, s *Store) {
 		t.Fatal(err)
 	}
 	found := 0
-	for got, err := range r.ScreenSubjects(ctx, access.SubjectAccount, 3, screen) {
+	screened := func(s Screen) *Screening {
+		screening, err := r.Screen(ctx, access.SubjectAccount, 3, s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return screening
+	}
+	for got, err := range screened(screen).Subjects(ctx) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -89,21 +96,17 @@ func testScreen(t *testing.T, s *Store) {
 		t.Errorf("%d rows are flagged, want %d", found, len(rows))
 	}
 
-	screen.Verdicts = []string{"toUInt16(if(account_username IS NULL, 2, 0))", "toUInt16(length(seats_sku))"}
-	counts, err := r.CountVerdicts(ctx, access.SubjectAccount, 3, screen)
-	if err != nil {
-		t.Fatal(err)
-	}
+	screen.Facts = []string{"toUInt16(if(account_username IS NULL, 2, 0))", "toUInt16(length(seats_sku))"}
 	got := map[string]uint64{}
-	for _, c := range counts {
-		got[fmt.Sprint(c.Source, c.Verdicts)] += c.Subjects
+	for _, c := range screened(screen).Counts {
+		got[fmt.Sprint(c.Source, c.Facts)] += c.Subjects
 	}
-	wantEqual(t, "verdicts", got, map[string]uint64{"[0 0]": uint64(len(oddTexts)), "[2 0]": uint64(len(oddNumbers)), "[2 2]": uint64(len(oddFloats))})
+	wantEqual(t, "facts", got, map[string]uint64{"[0 0]": uint64(len(oddTexts)), "[2 0]": uint64(len(oddNumbers)), "[2 2]": uint64(len(oddFloats))})
 
 	none := Screen{Flags: []string{"false"}, Sample: Sample{Seed: 1, Every: 3}}
 	ids := func(s Screen) map[string]bool {
 		out := map[string]bool{}
-		for got, err := range r.ScreenSubjects(ctx, access.SubjectAccount, 3, s) {
+		for got, err := range screened(s).Subjects(ctx) {
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -6,6 +6,7 @@ import (
 	"math/big"
 	"regexp"
 	"regexp/syntax"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -18,7 +19,7 @@ import (
 func (t *translator) call(x *ast.Expr, s *scope, beside []*ast.Expr) pair {
 	op := x.Operator().String()
 	operands := x.Operands()
-	if call, out := yields(x); call != nil {
+	if call, out := t.yields(x); call != nil {
 		if v, ok := out.Value.(ast.Var); ok && s.values[v] != nil && s.values[v].by == x {
 			return t.computed(x, call, s)
 		}
@@ -86,9 +87,15 @@ func (t *translator) compare(x *ast.Expr, op string, a, b *ast.Term, s *scope, b
 		return t.objectGet(x, op, a.Value.(ast.Call)[1:], b, s, beside)
 	}
 	if isCall(a, "count") && ast.IsConstant(b.Value) {
+		if p, ok := t.tally(x, op, a.Value.(ast.Call)[1], b, s, beside); ok {
+			return p
+		}
 		if some, ok := t.some(x, a.Value.(ast.Call)[1], s, beside); ok {
 			return t.counted(x, op, b, some)
 		}
+	}
+	if reckoning(a) || reckoning(b) {
+		return t.weighed(x, op, a, b, s)
 	}
 	l, ok := t.operand(a, s)
 	if !ok {
@@ -157,9 +164,8 @@ func (t *translator) value(term *ast.Term, s *scope) *ast.Term {
 func folded(p pred, xs ...operand) pair {
 	over, under := []pred{p}, []pred{p}
 	for _, x := range xs {
-		if x.fold != "" {
-			x.fold = ""
-			over, under = append(over, foreign{x}), append(under, not{foreign{x}})
+		if x.foldsCase() {
+			over, under = append(over, foreign{x.plain()}), append(under, not{foreign{x.plain()}})
 		}
 	}
 	return pair{disjunction(over...), conjunction(under...)}
@@ -311,11 +317,10 @@ func (t *translator) operand(term *ast.Term, s *scope) (operand, bool) {
 			return t.count(v[1], s)
 		case name == "lower", name == "upper":
 			x, ok := t.operand(v[1], s)
-			if ok = ok && x.kind == word && x.fold == ""; ok {
-				x.fold = name
-			}
-			return x, ok
+			x.changed = append(slices.Clone(x.changed), change{function: name})
+			return x, ok && x.kind == word
 		}
+		return t.trimmed(v, s)
 	}
 	return operand{}, false
 }
@@ -365,7 +370,7 @@ func (t *translator) compareConstant(x *ast.Expr, op string, l operand, c *ast.T
 		if op == "eq" {
 			return folded(oneOf{l, value(text)}, l)
 		}
-		if l.fold != "" {
+		if l.foldsCase() {
 			return folded(compare{sqlOperators[op], l, value(text)}, l)
 		}
 		return t.planting(op, compare{sqlOperators[op], l, value(text)})
@@ -485,6 +490,16 @@ func (t *translator) member(x *ast.Expr, a, b *ast.Term, s *scope, beside []*ast
 	default:
 		return t.drop(x, "in is translated for sets and arrays of constants")
 	}
+	if reckoning(a) {
+		var ways []pair
+		for _, e := range list {
+			if !ast.IsConstant(e.Value) {
+				return t.drop(x, "in is translated for sets and arrays of constants")
+			}
+			ways = append(ways, t.weighed(x, "eq", a, e, s))
+		}
+		return anyOf(ways...)
+	}
 	l, ok := t.operand(a, s)
 	if !ok {
 		return t.drop(x, whyNot(a))
@@ -546,8 +561,7 @@ func (t *translator) match(x *ast.Expr, a, pattern *ast.Term, s *scope) pair {
 		return t.drop(x, "regex.match is translated for a field and a plain pattern in ASCII")
 	}
 	p := text{"match", l, value("(?-s)" + string(c))}
-	l.fold = ""
-	return pair{over: disjunction(p, foreign{l}), under: conjunction(p, not{foreign{l}})}
+	return pair{over: disjunction(p, foreign{l.plain()}), under: conjunction(p, not{foreign{l.plain()}})}
 }
 
 var plainRegexp = regexp.MustCompile(`^([A-Za-z0-9 _@,:;=<>/%&~"'#!^$.|()\[\]*+?{}-]|\\[dDwWsS.\-/@_])*$`)
@@ -560,25 +574,51 @@ func plainPattern(p string) bool {
 	return err == nil
 }
 
-// objectGet translates the comparison of object.get(object, key, default).
-func (t *translator) objectGet(x *ast.Expr, op string, operands []*ast.Term, b *ast.Term, s *scope, beside []*ast.Expr) pair {
-	const why = "object.get is translated for a field of an object, called by its name"
-	base, ok := operands[0].Value.(ast.Ref)
-	if v, isVar := operands[0].Value.(ast.Var); isVar {
+// field is a field of an object.
+func (t *translator) field(of, name *ast.Term, s *scope) (field ast.Ref, object, at place, ok bool) {
+	base, ok := of.Value.(ast.Ref)
+	if v, isVar := of.Value.(ast.Var); isVar {
 		base, ok = s.aliases[v]
 	}
-	key, isText := operands[1].Value.(ast.String)
+	key, isText := name.Value.(ast.String)
 	if !ok || !isText {
-		return t.drop(x, why)
+		return nil, object, at, false
 	}
-	object, ok := t.place(base, s)
+	object, ok = t.place(base, s)
 	if !ok || object.leaf || object.node.Array && object.x.element == "" {
-		return t.drop(x, why)
+		return nil, object, at, false
 	}
-	field := append(s.expand(base), ast.StringTerm(string(key)))
-	at, ok := t.place(field, s)
-	if !ok || !at.leaf {
-		return t.drop(x, why)
+	field = append(s.expand(base), ast.StringTerm(string(key)))
+	at, ok = t.place(field, s)
+	return field, object, at, ok && at.leaf
+}
+
+// trimmed is what is left of a text when a constant in ASCII is taken off.
+func (t *translator) trimmed(call ast.Call, s *scope) (operand, bool) {
+	function := call[0].String()
+	if !strings.HasPrefix(function, "trim") || changes[function] == "" || len(call) != 3 {
+		return operand{}, false
+	}
+	x, ok := t.operand(call[1], s)
+	by, isText := t.value(call[2], s).Value.(ast.String)
+	if !ok || !isText || x.kind != word || !ascii(string(by)) {
+		return operand{}, false
+	}
+	if by != "" {
+		x.changed = append(slices.Clone(x.changed), change{function, string(by)})
+	}
+	return x, true
+}
+
+func ascii(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool { return r == 0 || r >= 0x80 })
+}
+
+// objectGet translates the comparison of object.get(object, key, default).
+func (t *translator) objectGet(x *ast.Expr, op string, operands []*ast.Term, b *ast.Term, s *scope, beside []*ast.Expr) pair {
+	field, object, at, ok := t.field(operands[0], operands[1], s)
+	if !ok {
+		return t.drop(x, "object.get is translated for a field of an object, called by its name")
 	}
 	there := t.compare(x, op, ast.NewTerm(field), b, s, beside)
 	absent := t.compare(x, op, operands[2], b, s, beside)

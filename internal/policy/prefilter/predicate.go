@@ -84,7 +84,21 @@ type operand struct {
 	known    []string // presence columns that must be true
 	key      *string  // of a map
 	count    bool     // of the elements of an array, in place of a value
-	fold     string   // lower or upper, of a text
+	changed  []change // what is made of a text, in this order
+}
+
+// change makes another text of a text: see changes.
+type change struct{ function, by string }
+
+// plain is the field that a text is made of.
+func (x operand) plain() operand {
+	x.changed = nil
+	return x
+}
+
+// foldsCase reports whether it is so only for a text in ASCII.
+func (x operand) foldsCase() bool {
+	return slices.ContainsFunc(x.changed, func(c change) bool { return c.by == "" })
 }
 
 // array is an array of objects: parallel columns, all of one length.
@@ -225,6 +239,8 @@ func operands(p pred, to []operand) []operand {
 		return operands(p.p, to)
 	case exists:
 		return operands(p.p, to)
+	case tally:
+		return operands(p.p, to)
 	case defined:
 		return append(to, p.x)
 	case isTrue:
@@ -241,6 +257,12 @@ func operands(p pred, to []operand) []operand {
 		return append(to, p.x)
 	case holds:
 		return append(to, p.x)
+	case weigh:
+		for _, f := range []figure{p.a, p.b} {
+			needed, spared := parts(f, nil, nil)
+			to = append(append(to, needed...), spared...)
+		}
+		return to
 	}
 	return to
 }

@@ -25,6 +25,9 @@ func (s *simplifier) simplify(p pred) pred {
 		return negation(s.simplify(p.p))
 	case exists:
 		return existence(p.array, p.name, s.simplify(p.p))
+	case tally:
+		p.p = s.simplify(p.p)
+		return tallying(p.array, p.name, p.p, p.op, p.n)
 	}
 	return p
 }
@@ -141,6 +144,8 @@ func searches(p pred, element string) bool {
 		return in(p.p)
 	case exists:
 		return p.name == element || in(p.p)
+	case tally:
+		return p.name == element || in(p.p)
 	}
 	return false
 }
@@ -170,6 +175,9 @@ func renamed(p pred, from, to string) pred {
 	case exists:
 		p.p = renamed(p.p, from, to)
 		return p
+	case tally:
+		p.p = renamed(p.p, from, to)
+		return p
 	case defined:
 		return defined{name(p.x)}
 	case isTrue:
@@ -186,6 +194,8 @@ func renamed(p pred, from, to string) pred {
 		return foreign{name(p.x)}
 	case holds:
 		return holds{name(p.x), p.c}
+	case weigh:
+		return weigh{p.op, eachPart(p.a, name), eachPart(p.b, name)}
 	}
 	return p
 }

@@ -97,8 +97,9 @@ type writer struct {
 	err       error
 	within    int // so many arrays
 
-	shape bool
-	names map[string]string // in the order of their appearance, unless nil
+	shape   bool
+	literal int               // constants are part of the shape
+	names   map[string]string // in the order of their appearance, unless nil
 }
 
 func (w *writer) add(parts ...string) {
@@ -119,7 +120,9 @@ func (w *writer) pred(p pred) {
 		w.add("NOT ")
 		w.pred(p.p)
 	case exists: // has to be the last thing that is computed
-		w.guarded(p.array.known, func() { w.exists(p) })
+		w.guarded(p.array.known, func() { w.search("arrayExists", p.name, p.p) })
+	case tally:
+		w.guarded(p.array.known, func() { w.tally(p) })
 	default:
 		w.test(p)
 	}
@@ -163,11 +166,35 @@ func (w *writer) leaf(p pred) {
 				w.add("hasAny(", w.column(p.x), ", ", w.list(p.c), ")")
 			}
 		})
+	case weigh:
+		w.weigh(p)
 	case filled:
 		w.guarded(p.array.known, func() { w.add("notEmpty(", p.array.size, ")") })
 	default:
 		panic(fmt.Sprintf("prefilter: no such predicate: %T", p))
 	}
+}
+
+// changes make a text of a text, and of a constant where there are two.
+var changes = map[string]string{
+	"lower":       "lower(%s)",
+	"upper":       "upper(%s)",
+	"trim":        "trimBoth(%s, %s)",
+	"trim_left":   "trimLeft(%s, %s)",
+	"trim_right":  "trimRight(%s, %s)",
+	"trim_prefix": "if(startsWith(%[1]s, %[2]s), substring(%[1]s, length(%[2]s) + 1), %[1]s)",
+	"trim_suffix": "if(endsWith(%[1]s, %[2]s), substring(%[1]s, 1, length(%[1]s) - length(%[2]s)), %[1]s)",
+}
+
+// change writes what is made of a text. The constant is part of a shape.
+func (w *writer) change(c change, text string) string {
+	switch {
+	case c.by == "":
+		return fmt.Sprintf(changes[c.function], text)
+	case w.shape:
+		return fmt.Sprintf(changes[c.function], text, fmt.Sprintf("%q", c.by))
+	}
+	return fmt.Sprintf(changes[c.function], text, w.constant(value(c.by)))
 }
 
 // textFunctions take a text and a constant.
@@ -257,10 +284,10 @@ func In(x, list string, float bool) string {
 
 func (w *writer) column(x operand) string {
 	switch {
-	case x.fold != "":
-		fold := x.fold
-		x.fold = ""
-		return fold + "(" + w.column(x) + ")"
+	case len(x.changed) > 0:
+		last := x.changed[len(x.changed)-1]
+		x.changed = x.changed[:len(x.changed)-1]
+		return w.change(last, w.column(x))
 	case x.count:
 		return "toInt64(length(" + x.column + "))"
 	case x.key != nil:
@@ -282,16 +309,17 @@ func (w *writer) element(name string) string {
 	return w.names[name]
 }
 
-func (w *writer) exists(p exists) {
-	name := w.element(p.name)
+// search writes a function over the columns of an array that a predicate of its elements looks at.
+func (w *writer) search(function, element string, p pred) {
+	name := w.element(element)
 	var columns []string
-	for _, x := range operands(p.p, nil) {
-		if x.element == p.name && !slices.Contains(columns, x.column) {
+	for _, x := range operands(p, nil) {
+		if x.element == element && !slices.Contains(columns, x.column) {
 			columns = append(columns, x.column)
 		}
 	}
 	slices.Sort(columns)
-	w.add("arrayExists((")
+	w.add(function, "((")
 	for i, c := range columns {
 		if i > 0 {
 			w.add(", ")
@@ -300,7 +328,7 @@ func (w *writer) exists(p exists) {
 	}
 	w.add(") -> ")
 	w.within++
-	w.pred(p.p)
+	w.pred(p)
 	w.within--
 	w.add(", ", strings.Join(columns, ", "), ")")
 }
@@ -315,6 +343,9 @@ func (w *writer) key(x operand) string {
 
 // constant writes a constant of one value.
 func (w *writer) constant(c *constant) string {
+	if w.shape && w.literal > 0 {
+		return fmt.Sprintf("%#v", c.values)
+	}
 	if w.shape {
 		return fmt.Sprintf("?%T", c.values[0])
 	}
@@ -323,6 +354,9 @@ func (w *writer) constant(c *constant) string {
 
 // list writes a constant as an array.
 func (w *writer) list(c *constant) string {
+	if w.shape && w.literal > 0 {
+		return fmt.Sprintf("%#v", c.values)
+	}
 	if w.shape {
 		return fmt.Sprintf("?%T", c.values[0])
 	}

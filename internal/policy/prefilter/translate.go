@@ -3,6 +3,7 @@ package prefilter
 import (
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -27,6 +28,7 @@ type translator struct {
 	fault   Fault
 	depth   int
 	named   int
+	near    *ast.Location // of the body that is being translated
 }
 
 func newTranslator(schema *access.Schema, left *rego.PartialQueries) *translator {
@@ -50,16 +52,14 @@ type scope struct {
 	// taken are the variables of the bodies around this one that it is not known what they stand for. They are not the
 	// body's own, so it must not look for values of them.
 	taken map[ast.Var]bool
+	// members are the elements of what is gathered that the body goes through.
+	members map[member]*ast.Term
+	here    map[ast.Var]bool // the body's variables, but for those of closures in it
 }
 
 type element struct {
 	array array
 	name  string
-}
-
-type comprehension struct {
-	term *ast.Term
-	body ast.Body
 }
 
 // computed is what a call yields, and the expression that says so: whether there is anything is that one's matter.
@@ -69,7 +69,7 @@ type computed struct {
 }
 
 func (s *scope) clone() *scope {
-	c := &scope{maps.Clone(s.aliases), maps.Clone(s.sets), maps.Clone(s.values), maps.Clone(s.fixed), maps.Clone(s.elements), maps.Clone(s.taken)}
+	c := &scope{maps.Clone(s.aliases), maps.Clone(s.sets), maps.Clone(s.values), maps.Clone(s.fixed), maps.Clone(s.elements), maps.Clone(s.taken), maps.Clone(s.members), s.here}
 	if c.aliases == nil {
 		c.aliases = map[ast.Var]ast.Ref{}
 	}
@@ -88,6 +88,9 @@ func (s *scope) clone() *scope {
 	if c.taken == nil {
 		c.taken = map[ast.Var]bool{}
 	}
+	if c.members == nil {
+		c.members = map[member]*ast.Term{}
+	}
 	return c
 }
 
@@ -97,8 +100,31 @@ func (s *scope) expand(r ast.Ref) ast.Ref {
 		if a, ok := s.aliases[v]; ok {
 			return append(slices.Clone(a), r[1:]...)
 		}
+		if m := s.memberOf(v, r); m != nil {
+			return append(slices.Clone(m), r[2:]...)
+		}
 	}
 	return r
+}
+
+// memberOf is what an element of what is gathered is, nil if that is not known to be part of the input.
+func (s *scope) memberOf(v ast.Var, r ast.Ref) ast.Ref {
+	if len(r) < 2 || s.sets[v] == nil {
+		return nil
+	}
+	index, ok := r[1].Value.(ast.Var)
+	if !ok || s.members[member{v, index}] == nil {
+		return nil
+	}
+	switch m := s.members[member{v, index}].Value.(type) {
+	case ast.Var:
+		return s.aliases[m]
+	case ast.Ref:
+		if m = s.expand(m); m.HasPrefix(ast.InputRootRef) {
+			return m
+		}
+	}
+	return nil
 }
 
 // resolved reports whether it is known what a variable stands for.
@@ -121,25 +147,54 @@ func (t *translator) body(b ast.Body, around *scope) pair {
 	t.depth++
 	defer func() { t.depth-- }()
 
-	s := around.clone()
+	o := t.open(b, around)
+	p := allOf(o.levels[len(o.order)]...)
+	for i := len(o.order) - 1; i >= 0; i-- {
+		e := o.scope.elements[o.order[i]]
+		p = allOf(append(o.levels[i], someElement(e.array, e.name, p))...)
+	}
+	return p
+}
+
+// opened is a body with what its variables stand for. levels are its conjuncts, by how many of the variables that index an array,
+// in their order, have to be found before.
+type opened struct {
+	scope  *scope
+	order  []ast.Var
+	levels [][]pair
+	all    []*ast.Expr // with those of the comprehensions that it goes through
+	set    bool        // it goes through what a comprehension of a set has gathered
+}
+
+func (t *translator) open(b ast.Body, around *scope) opened {
+	defer func(was *ast.Location) { t.near = was }(t.near)
+	if i := slices.IndexFunc(b, func(x *ast.Expr) bool { return location(x) != nil }); i >= 0 {
+		t.near = location(b[i])
+	}
+	o := opened{scope: around.clone(), all: b}
+	s := o.scope
+	s.here = map[ast.Var]bool{}
+	here(b, s.here)
 	var rest []*ast.Expr
 	var there []ast.Ref // what aliases stand for has to be there
-	for _, x := range b {
-		if t.binds(x, s, &there) {
-			continue
+	rest = slices.Clone(b)
+	for left := -1; left != len(rest); {
+		left = len(rest)
+		rest = slices.DeleteFunc(rest, func(x *ast.Expr) bool { return t.binds(x, s, &there) })
+		rest = slices.DeleteFunc(rest, func(x *ast.Expr) bool { return s.renames(x) })
+		if inside := t.enter(rest, s, &o.set); len(inside) > 0 {
+			o.all, rest, left = slices.Concat(o.all, inside), slices.Concat(inside, rest), -1
 		}
-		rest = append(rest, x)
 	}
-	rest = slices.DeleteFunc(rest, func(x *ast.Expr) bool { return s.renames(x) })
-	order := t.search(rest, there, s)
+	o.order = t.search(rest, there, s)
 
-	levels := make([][]pair, len(order)+1)
+	o.levels = make([][]pair, len(o.order)+1)
 	put := func(p pair, n any) {
 		level := 0
 		eachVar(n, s, func(v ast.Var) {
-			level = max(level, slices.Index(order, v)+1)
+			level = max(level, slices.Index(o.order, v)+1)
 		})
-		levels[level] = append(levels[level], p)
+		o.levels[level] = append(o.levels[level], p)
 	}
 	for _, r := range there {
 		put(t.there(r, s), r)
@@ -147,12 +202,7 @@ func (t *translator) body(b ast.Body, around *scope) pair {
 	for _, x := range rest {
 		put(t.expr(x, s, rest), x)
 	}
-	p := allOf(levels[len(order)]...)
-	for i := len(order) - 1; i >= 0; i-- {
-		e := s.elements[order[i]]
-		p = allOf(append(levels[i], someElement(e.array, e.name, p))...)
-	}
-	return p
+	return o
 }
 
 // binds notes what a variable stands for, if that is all that an expression says.
@@ -160,7 +210,7 @@ func (t *translator) binds(x *ast.Expr, s *scope, there *[]ast.Ref) bool {
 	if x.Negated || len(x.With) > 0 {
 		return false
 	}
-	if call, out := yields(x); call != nil {
+	if call, out := t.yields(x); call != nil {
 		if v, ok := out.Value.(ast.Var); ok && !s.resolved(v) && !s.taken[v] {
 			s.values[v] = &computed{call, x}
 		}
@@ -177,14 +227,11 @@ func (t *translator) binds(x *ast.Expr, s *scope, there *[]ast.Ref) bool {
 	if !ok || s.resolved(v) || s.taken[v] {
 		return false
 	}
-	switch r := r.Value.(type) {
-	case *ast.SetComprehension:
-		s.sets[v] = &comprehension{r.Term, r.Body}
+	if c := s.comprehend(r); c != nil {
+		s.sets[v] = c
 		return true
-	case *ast.ArrayComprehension:
-		s.sets[v] = &comprehension{r.Term, r.Body}
-		return true
-	case ast.Ref:
+	}
+	if r, ok := r.Value.(ast.Ref); ok {
 		if c := t.lookUp(r); c != nil {
 			s.fixed[v] = c
 			return true
@@ -240,16 +287,23 @@ func (s *scope) renames(x *ast.Expr) bool {
 	return true
 }
 
-// yields takes a call of a builtin and what it has to be out of an expression: of x = f(y) and of f(y, x).
-func yields(x *ast.Expr) (call, out *ast.Term) {
+// yields takes a call of a builtin, or a helper that is not inlined, and what it has to be out of an expression: of x = f(y) and of f(y, x).
+func (t *translator) yields(x *ast.Expr) (call, out *ast.Term) {
 	terms, ok := x.Terms.([]*ast.Term)
 	if !ok {
 		return nil, nil
 	}
 	if x.IsEquality() {
 		for _, o := range [][2]*ast.Term{{terms[1], terms[2]}, {terms[2], terms[1]}} {
-			if c, ok := o[0].Value.(ast.Call); ok && ast.BuiltinMap[c[0].String()] != nil {
-				return o[0], o[1]
+			switch v := o[0].Value.(type) {
+			case ast.Call:
+				if ast.BuiltinMap[v[0].String()] != nil {
+					return o[0], o[1]
+				}
+			case ast.Ref:
+				if t.support[v.String()] != nil {
+					return o[0], o[1]
+				}
 			}
 		}
 		return nil, nil
@@ -334,6 +388,11 @@ func eachVar(n any, s *scope, visit func(ast.Var)) {
 	var walk func(any)
 	walk = func(n any) {
 		ast.WalkTerms(n, func(t *ast.Term) bool {
+			if r, ok := t.Value.(ast.Ref); ok {
+				if e := s.expand(r); len(e) > 0 && !e[0].Equal(r[0]) {
+					walk(ast.NewTerm(e))
+				}
+			}
 			v, ok := t.Value.(ast.Var)
 			if !ok || seen[v] {
 				return false
@@ -376,17 +435,23 @@ func (t *translator) inner(s *scope, x *ast.Expr, beside []*ast.Expr) *scope {
 	return in
 }
 
-func (t *translator) drop(x *ast.Expr, why string) pair {
-	text := x.String()
-	if loc := location(x); loc != nil && len(loc.Text) > 0 {
-		text = string(loc.Text)
-	}
-	return t.dropAs(x, text, why)
-}
+// drop leaves out what an expression says, and notes where it is written.
+func (t *translator) drop(x *ast.Expr, why string) pair { return t.dropAs(x, "", why) }
 
+// dropAs does so under a text of its own. What partial evaluation has made up is placed where the body around it is.
 func (t *translator) dropAs(x *ast.Expr, text, why string) pair {
+	loc, beside := location(x), ""
+	if loc == nil && t.near != nil {
+		loc, beside = t.near, "beside "
+	}
+	if loc != nil && len(loc.Text) > 0 && (text == "" || madeUp.MatchString(text)) {
+		text = beside + string(loc.Text)
+	}
+	if text == "" {
+		text = x.String()
+	}
 	d := Dropped{Why: why, Text: shorten(text)}
-	if loc := location(x); loc != nil {
+	if loc != nil {
 		d.File, d.Line = loc.File, loc.Row
 	}
 	t.drops++
@@ -395,6 +460,9 @@ func (t *translator) dropAs(x *ast.Expr, text, why string) pair {
 	}
 	return unknown
 }
+
+// madeUp finds the names that the compiler and partial evaluation give.
+var madeUp = regexp.MustCompile(`__\w+__|data\.partial\b|\$\d`)
 
 func shorten(s string) string {
 	s = strings.Join(strings.Fields(s), " ")
