@@ -82,7 +82,7 @@ func (e *Engine) Screen(ctx context.Context, kind access.SubjectKind) (*Screen, 
 			return nil, fmt.Errorf("screen %s subjects: %w", kind, err)
 		}
 		s.Flags, s.Coverage = append(s.Flags, flag), append(s.Coverage, coverage)
-		s.Columns = append(s.Columns, l.columns.names(slices.Concat(newDocument(l.columns, r.reads).columns(), r.applies.columns())))
+		s.Columns = append(s.Columns, l.columns.names(slices.Concat(newDocument(l.columns, r.reads, map[int]*leaf{}).columns(), r.applies.columns())))
 		s.addVerdict(r, statement)
 	}
 	s.Atoms, s.Parameters = statement.Atoms(), statement.Parameters()
