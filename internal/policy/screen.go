@@ -128,7 +128,7 @@ func (e *Engine) flag(ctx context.Context, l *lane, c *ast.Compiler, r *rule, st
 	full := func(why string) (string, Coverage, error) {
 		return "true", Coverage{Policy: r.ID, File: r.File, Lane: LaneFull, Why: why}, ctx.Err()
 	}
-	if why := unfit(c, r.Policy, append(l.library[:len(l.library):len(l.library)], r.modules...)); why != "" {
+	if why := unfit(c, r.Policy, append(l.library[:len(l.library):len(l.library)], r.modules...), l.data(ctx)); why != "" {
 		return full(why)
 	}
 	left, err := e.partial(ctx, l, c, r)
@@ -141,7 +141,7 @@ func (e *Engine) flag(ctx context.Context, l *lane, c *ast.Compiler, r *rule, st
 	if why := mistyped(l.compiler, left); why != "" {
 		return full(why)
 	}
-	translated := prefilter.Translate(l.columns.schema, left, l.data(ctx), e.options.planted)
+	translated := prefilter.Translate(l.columns.schema, left, l.data(ctx), c.GetRulesExact, e.options.planted)
 	if translated.Always() && !translated.Complete() {
 		_, coverage, err := full("nothing of it can be translated")
 		coverage.Dropped = translated.Dropped

@@ -22,6 +22,7 @@ const maxDropped = 20
 type translator struct {
 	schema  *access.Schema
 	support map[string][]*ast.Rule // helpers that were not inlined, by ref
+	helpers func(ast.Ref) []*ast.Rule
 	data    func(ast.Ref) (ast.Value, bool)
 	dropped []Dropped
 	drops   int
@@ -40,6 +41,25 @@ func newTranslator(schema *access.Schema, left *rego.PartialQueries) *translator
 		}
 	}
 	return t
+}
+
+// rules are those of a helper that was not inlined: partial evaluation does not go into comprehensions.
+func (t *translator) rules(name string) []*ast.Rule {
+	if rules, ok := t.support[name]; ok || t.helpers == nil || !strings.HasPrefix(name, "data.") {
+		return rules
+	}
+	var rules []*ast.Rule
+	if ref, err := ast.ParseRef(name); err == nil {
+		rules = t.helpers(ref)
+		for _, r := range rules {
+			if !r.Ref().Equal(ref) { // it has a name that is computed
+				rules = nil
+				break
+			}
+		}
+	}
+	t.support[name] = rules
+	return rules
 }
 
 // scope says what the variables of a body stand for.
@@ -248,7 +268,7 @@ func (t *translator) binds(x *ast.Expr, s *scope, there *[]ast.Ref) bool {
 
 // lookUp is what a ref to data leads to, nil if it is no such ref or leads nowhere.
 func (t *translator) lookUp(r ast.Ref) *ast.Term {
-	if !r.HasPrefix(ast.DefaultRootRef) || !r.IsGround() || t.support[r.String()] != nil || t.data == nil {
+	if !r.HasPrefix(ast.DefaultRootRef) || !r.IsGround() || t.rules(r.String()) != nil || t.data == nil {
 		return nil
 	}
 	if v, ok := t.data(r); ok && ast.IsConstant(v) {
@@ -301,7 +321,7 @@ func (t *translator) yields(x *ast.Expr) (call, out *ast.Term) {
 					return o[0], o[1]
 				}
 			case ast.Ref:
-				if t.support[v.String()] != nil {
+				if t.rules(v.String()) != nil {
 					return o[0], o[1]
 				}
 			}
@@ -613,7 +633,7 @@ func (t *translator) bare(x *ast.Expr, term *ast.Term, s *scope) pair {
 	case ast.Boolean:
 		return exact(truth(v))
 	case ast.Ref:
-		if rules := t.support[v.String()]; rules != nil {
+		if rules := t.rules(v.String()); rules != nil {
 			return t.helper(x, rules)
 		}
 		return t.bareRef(x, v, s)
