@@ -972,6 +972,122 @@ age(g) := g.days_known - 1`},
 	count([g | some g in input.grants; count(locked) > 0]) > 1
 }
 locked contains 1 if input.account.locked`},
+	// The keys of a map.
+	{name: "some value of a map", lane: LaneComplete, body: `some v in input.source.coverage
+	v == "full"`},
+	{name: "not some value of a map", lane: LaneComplete, body: `not odd`, rest: `odd if {
+	some v in input.source.coverage
+	v == "full"
+}
+`},
+	{name: "some key of a map", lane: LaneComplete, body: `some k, v in input.source.coverage
+	v != "full"
+	k == "mfa"`},
+	{name: "not some key of a map", lane: LaneComplete, body: `not odd`, rest: `odd if {
+	some k, v in input.source.coverage
+	v != "full"
+	k == "mfa"
+}
+`},
+	{name: "some key of another map", lane: LaneComplete, body: `some k, v in input.account.attributes
+	v != input.source.coverage[k]`},
+	{name: "not some key of another map", lane: LaneComplete, body: `not odd`, rest: `odd if {
+	some k, v in input.account.attributes
+	v != input.source.coverage[k]
+}
+`},
+	{name: "some key that another map has", lane: LaneComplete, body: `some k, _ in input.source.coverage
+	input.account.attributes[k] == "x"`},
+	{name: "not some key that another map has", lane: LaneComplete, body: `not odd`, rest: `odd if {
+	some k, _ in input.source.coverage
+	input.account.attributes[k] == "x"
+}
+`},
+	{name: "some key that begins", lane: LaneComplete, body: `some k, v in input.source.coverage
+	startswith(k, "l")
+	v in {"none", "partial"}`},
+	{name: "not some key that begins", lane: LaneComplete, body: `not odd`, rest: `odd if {
+	some k, v in input.source.coverage
+	startswith(k, "l")
+	v in {"none", "partial"}
+}
+`},
+	{name: "some key that another map lacks", lane: LaneComplete, body: `some k, _ in input.account.attributes
+	not input.source.coverage[k]`},
+	{name: "not some key that another map lacks", lane: LaneComplete, body: `not odd`, rest: `odd if {
+	some k, _ in input.account.attributes
+	not input.source.coverage[k]
+}
+`},
+	{name: "some key without more", lane: LaneComplete, body: `some k, _ in input.source.coverage
+	k != ""`},
+	{name: "not some key without more", lane: LaneComplete, body: `not odd`, rest: `odd if {
+	some k, _ in input.source.coverage
+	k != ""
+}
+`},
+	{name: "some value of a function", lane: LaneComplete, body: `some k, v in input.source.coverage
+	lacking(k, v)`, rest: `lacking(k, v) if {
+	k in {"mfa", "owner"}
+	v == "none"
+}`},
+	{name: "not some value of a function", lane: LaneComplete, body: `not odd`, rest: `odd if {
+	some k, v in input.source.coverage
+	lacking(k, v)
+}
+lacking(k, v) if {
+	k in {"mfa", "owner"}
+	v == "none"
+}`},
+	{name: "every value of a map", body: `every v in input.source.coverage { v == "full" }`},
+	{name: "not every value of a map", body: `not odd`, rest: `odd if {
+	every v in input.source.coverage { v == "full" }
+}
+`},
+	{name: "a count of values", lane: LaneComplete, body: `count([k | some k, v in input.source.coverage; v == "full"]) > 1`},
+	{name: "not a count of values", lane: LaneComplete, body: `not odd`, rest: `odd if {
+	count([k | some k, v in input.source.coverage; v == "full"]) > 1
+}
+`},
+	{name: "a count of a map", body: `count(input.source.coverage) > 2`},
+	{name: "not a count of a map", body: `not odd`, rest: `odd if {
+	count(input.source.coverage) > 2
+}
+`},
+	{name: "a key that is a field", body: `input.source.coverage[input.account.kind] == "full"`},
+	{name: "not a key that is a field", body: `not odd`, rest: `odd if {
+	input.source.coverage[input.account.kind] == "full"
+}
+`},
+	{name: "a key of a map and of an array", body: `some k, v in input.source.coverage
+	v == "full"
+	input.grants[k].direct`},
+	{name: "not a key of a map and of an array", body: `not odd`, rest: `odd if {
+	some k, v in input.source.coverage
+	v == "full"
+	input.grants[k].direct
+}
+`},
+	{name: "a key of a map and an element", lane: LaneComplete, body: `some k, v in input.source.coverage
+	some g in input.grants
+	g.entitlement.kind != v
+	g.direct`},
+	{name: "not a key of a map and an element", lane: LaneComplete, body: `not odd`, rest: `odd if {
+	some k, v in input.source.coverage
+	some g in input.grants
+	g.entitlement.kind != v
+	g.direct
+}
+`},
+	{name: "a map in what is gathered", body: `full := {k | some k, v in input.source.coverage; v == "full"}
+	some k in full
+	input.account.attributes[k] != "x"`},
+	{name: "not a map in what is gathered", body: `not odd`, rest: `odd if {
+	full := {k | some k, v in input.source.coverage; v == "full"}
+	some k in full
+	input.account.attributes[k] != "x"
+}
+`},
 	// Numbers that are reckoned.
 	{name: "a difference", lane: LaneComplete, body: `input.account.days_since_login - object.get(input.account, "login_lag_days", 0) >= params.limit`},
 	{name: "not a difference", lane: LaneComplete, body: `not input.account.days_since_login - object.get(input.account, "login_lag_days", 0) >= params.limit`},

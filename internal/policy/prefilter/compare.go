@@ -294,7 +294,7 @@ func decides(op string, order int) bool {
 }
 
 func thereOf(x operand) pred {
-	if !x.nullable && x.key == nil && len(x.known) == 0 {
+	if !x.nullable && x.key == nil && x.by == "" && len(x.known) == 0 {
 		return truth(true)
 	}
 	return defined{x}
@@ -313,6 +313,9 @@ func (t *translator) operand(term *ast.Term, s *scope) (operand, bool) {
 		}
 		if c := s.values[v]; c != nil {
 			return t.operand(c.call, s)
+		}
+		if e, ok := s.elements[v]; ok && e.array.keys() {
+			return operand{column: keyColumn, element: e.name, kind: word}, true
 		}
 	case ast.Call:
 		switch name := v[0].String(); {

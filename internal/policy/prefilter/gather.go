@@ -293,7 +293,7 @@ func (t *translator) tally(x *ast.Expr, op string, of, than *ast.Term, s *scope,
 func (w *writer) tally(p tally) {
 	w.add("(toInt64(")
 	w.literal++ // more elements that hold do not make more of it
-	w.search("arrayCount", p.name, p.p)
+	w.search("arrayCount", p.array, p.name, p.p)
 	w.literal--
 	w.add(") ", sqlOperators[p.op], " ", w.number(p.n), ")")
 }

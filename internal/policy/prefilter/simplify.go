@@ -156,6 +156,9 @@ func renamed(p pred, from, to string) pred {
 		if x.element == from {
 			x.element = to
 		}
+		if x.by == from {
+			x.by = to
+		}
 		return x
 	}
 	each := func(ps []pred) []pred {

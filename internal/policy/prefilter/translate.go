@@ -353,12 +353,12 @@ func (t *translator) search(rest []*ast.Expr, there []ast.Ref, s *scope) []ast.V
 				return
 			}
 			known = t.presence(node, known)
-			if node.Array {
+			if node.Array || isMap(node) {
 				at++
 				break
 			}
 		}
-		if at >= len(r) || !node.Array || node.Leaf() {
+		if at >= len(r) || node.Leaf() && !isMap(node) || !node.Leaf() && !node.Array {
 			return
 		}
 		v, ok := r[at].Value.(ast.Var)
