@@ -1088,6 +1088,160 @@ lacking(k, v) if {
 	input.account.attributes[k] != "x"
 }
 `},
+	// Texts in an element.
+	{name: "some text of an element", lane: LaneComplete, body: `some g in input.grants
+	some p in g.path
+	lower(p) == "alpha"`},
+	{name: "not some text of an element", lane: LaneComplete, body: `not odd`, rest: `odd if {
+	some g in input.grants
+	some p in g.path
+	lower(p) == "alpha"
+}
+`},
+	{name: "some text of an element that is a field", lane: LaneComplete, body: `some g in input.grants
+	g.direct
+	some p in g.path
+	p == g.entitlement.name`},
+	{name: "not some text of an element that is a field", lane: LaneComplete, body: `not odd`, rest: `odd if {
+	some g in input.grants
+	g.direct
+	some p in g.path
+	p == g.entitlement.name
+}
+`},
+	{name: "some text of an element by a helper", lane: LaneComplete, body: `some g in input.grants
+	on(g)`, rest: `on(g) if {
+	some p in g.path
+	p in {"a", "Ä", "b"}
+}
+on(g) if {
+	some p in g.path
+	startswith(p, "x")
+}`},
+	{name: "not some text of an element by a helper", lane: LaneComplete, body: `not odd`, rest: `odd if {
+	some g in input.grants
+	on(g)
+}
+on(g) if {
+	some p in g.path
+	p in {"a", "Ä", "b"}
+}
+on(g) if {
+	some p in g.path
+	startswith(p, "x")
+}`},
+	{name: "no text of an element", lane: LaneComplete, body: `some g in input.grants
+	not on(g)`, rest: `on(g) if {
+	some p in g.path
+	p != "Ä"
+}`},
+	{name: "not no text of an element", lane: LaneComplete, body: `not odd`, rest: `odd if {
+	some g in input.grants
+	not on(g)
+}
+on(g) if {
+	some p in g.path
+	p != "Ä"
+}`},
+	{name: "some text without more", lane: LaneComplete, body: `some g in input.grants
+	some _ in g.path`},
+	{name: "not some text without more", lane: LaneComplete, body: `not odd`, rest: `odd if {
+	some g in input.grants
+	some _ in g.path
+}
+`},
+	{name: "texts of two elements", lane: LaneComplete, body: `some a in input.grants
+	some b in input.grants
+	some p in a.path
+	some q in b.path
+	a.direct != b.direct
+	p == q`},
+	{name: "not texts of two elements", lane: LaneComplete, body: `not odd`, rest: `odd if {
+	some a in input.grants
+	some b in input.grants
+	some p in a.path
+	some q in b.path
+	a.direct != b.direct
+	p == q
+}
+`},
+	{name: "either of texts of two elements", lane: LaneComplete, body: `some a in input.grants
+	a.direct
+	some b in input.grants
+	b.entitlement.high_risk
+	either(a, b)`, rest: `either(a, _) if {
+	some p in a.path
+	p == "a"
+}
+either(_, b) if {
+	some p in b.path
+	p == "Ä"
+}`},
+	{name: "not either of texts of two elements", lane: LaneComplete, body: `not odd`, rest: `odd if {
+	some a in input.grants
+	a.direct
+	some b in input.grants
+	b.entitlement.high_risk
+	either(a, b)
+}
+either(a, _) if {
+	some p in a.path
+	p == "a"
+}
+either(_, b) if {
+	some p in b.path
+	p == "Ä"
+}`},
+	{name: "how many texts", lane: LaneComplete, body: `some g in input.grants
+	count(g.path) > 1`},
+	{name: "not how many texts", lane: LaneComplete, body: `not odd`, rest: `odd if {
+	some g in input.grants
+	count(g.path) > 1
+}
+`},
+	{name: "how many texts are so", lane: LaneComplete, body: `some g in input.grants
+	count([p | some p in g.path; p != "Ä"]) >= 2`},
+	{name: "not how many texts are so", lane: LaneComplete, body: `not odd`, rest: `odd if {
+	some g in input.grants
+	count([p | some p in g.path; p != "Ä"]) >= 2
+}
+`},
+	{name: "every element with a text", lane: LaneComplete, body: `every g in input.grants {
+		some p in g.path
+		p != "a"
+	}`},
+	{name: "not every element with a text", lane: LaneComplete, body: `not odd`, rest: `odd if {
+	every g in input.grants {
+		some p in g.path
+		p != "a"
+	}
+}
+`},
+	{name: "gathered texts of elements", body: `all := [p | some g in input.grants; some p in g.path]
+	some p in all
+	p == input.account.username`},
+	{name: "not gathered texts of elements", body: `not odd`, rest: `odd if {
+	all := [p | some g in input.grants; some p in g.path]
+	some p in all
+	p == input.account.username
+}
+`},
+	{name: "a text by its index", body: `some g in input.grants
+	g.path[0] == "a"`},
+	{name: "not a text by its index", body: `not odd`, rest: `odd if {
+	some g in input.grants
+	g.path[0] == "a"
+}
+`},
+	{name: "texts by one index", body: `some g in input.grants
+	some i
+	g.path[i] == input.grants[i].path[i]`},
+	{name: "not texts by one index", body: `not odd`, rest: `odd if {
+	some g in input.grants
+	some i
+	g.path[i] == input.grants[i].path[i]
+}
+`},
 	// Numbers that are reckoned.
 	{name: "a difference", lane: LaneComplete, body: `input.account.days_since_login - object.get(input.account, "login_lag_days", 0) >= params.limit`},
 	{name: "not a difference", lane: LaneComplete, body: `not input.account.days_since_login - object.get(input.account, "login_lag_days", 0) >= params.limit`},

@@ -296,7 +296,7 @@ func upset(r *rand.Rand, n *access.Node, d doc) {
 func TestPrefilterAgreesOnConstructs(t *testing.T) {
 	tb := openTable(t)
 	pack := constructPack(t)
-	rows := perturbed(t, rand.New(rand.NewPCG(17, 4)), access.SubjectAccount, some(300))
+	rows := perturbed(t, rand.New(rand.NewPCG(17, 4)), access.SubjectAccount, some(170))
 	want := tb.full(t, pack, access.SubjectAccount, rows)
 	got, e, spared := tb.screened(t, pack, access.SubjectAccount, rows, store.Sample{})
 	wantAgreement(t, want, got)

@@ -342,7 +342,12 @@ func (t *translator) count(term *ast.Term, s *scope) (operand, bool) {
 		return operand{}, false
 	}
 	p, ok := t.place(r, s)
-	if !ok || !p.node.Array || p.x.element != "" {
+	switch {
+	case !ok || !p.node.Array:
+		return operand{}, false
+	case p.node.Leaf():
+		return operand{column: p.node.Column, kind: number, element: p.x.element, known: p.x.known, count: true}, true
+	case p.x.element != "": // it is an element
 		return operand{}, false
 	}
 	return operand{column: firstLeaf(p.node).Column, kind: number, known: p.x.known, count: true}, true

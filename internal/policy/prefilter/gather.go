@@ -219,7 +219,7 @@ func tallying(a array, name string, p pred, op string, n int64) pred {
 	case p == truth(false):
 		return none
 	case !mentions(p, name):
-		length := compare{sqlOperators[op], operand{column: a.size, kind: number, known: a.known, count: true}, value(n)}
+		length := compare{sqlOperators[op], a.length(), value(n)}
 		return disjunction(conjunction(p, length), conjunction(negation(p), none))
 	}
 	return tally{a, name, p, op, n}

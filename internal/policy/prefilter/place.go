@@ -81,7 +81,12 @@ func (t *translator) place(r ast.Ref, s *scope) (place, bool) {
 				p.x.column, p.x.by, p.x.kind = p.node.Column, e.name, word
 				return p, true
 			}
-			if !ok || e.array.node != p.node || e.array.keys() {
+			if ok && e.array.texts != nil && e.array.node == p.node && i == len(r)-1 && p.x.element == e.array.texts.element {
+				p.leaf = true
+				p.x = operand{column: textColumn, element: e.name, kind: word}
+				return p, true
+			}
+			if !ok || e.array.node != p.node || e.array.keys() || e.array.texts != nil {
 				return place{}, false
 			}
 			p.x = operand{element: e.name}

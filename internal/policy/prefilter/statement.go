@@ -169,7 +169,11 @@ func (w *writer) leaf(p pred) {
 	case weigh:
 		w.weigh(p)
 	case filled:
-		w.guarded(p.array.known, func() { w.add("notEmpty(", p.array.size, ")") })
+		w.guarded(p.array.known, func() {
+			x := p.array.length()
+			x.count = false
+			w.add("notEmpty(", w.column(x), ")")
+		})
 	default:
 		panic(fmt.Sprintf("prefilter: no such predicate: %T", p))
 	}
@@ -289,7 +293,8 @@ func (w *writer) column(x operand) string {
 		x.changed = x.changed[:len(x.changed)-1]
 		return w.change(last, w.column(x))
 	case x.count:
-		return "toInt64(length(" + x.column + "))"
+		x.count = false
+		return "toInt64(length(" + w.column(x) + "))"
 	case x.key != nil || x.by != "":
 		return x.column + "[" + w.key(x) + "]"
 	case x.element != "":
@@ -312,12 +317,16 @@ func (w *writer) element(name string) string {
 // search writes a function over the columns of an array that a predicate of its elements looks at.
 func (w *writer) search(function string, in array, element string, p pred) {
 	name := w.element(element)
-	if in.keys() {
-		w.add(function, "(", name, "_", keyColumn, " -> ")
+	if in.keys() || in.texts != nil {
+		column, of := keyColumn, "mapKeys("+in.size+")"
+		if in.texts != nil {
+			column, of = textColumn, w.column(*in.texts)
+		}
+		w.add(function, "(", name, "_", column, " -> ")
 		w.within++
 		w.pred(p)
 		w.within--
-		w.add(", mapKeys(", in.size, "))")
+		w.add(", ", of, ")")
 		return
 	}
 	var columns []string

@@ -340,34 +340,44 @@ func (t *translator) search(rest []*ast.Expr, there []ast.Ref, s *scope) []ast.V
 	var order []ast.Var
 	visit := func(r ast.Ref) {
 		r = s.expand(r)
-		node, known, at := t.schema.Root, []string(nil), 1
 		if !r.HasPrefix(ast.InputRootRef) {
 			return
 		}
-		for ; at < len(r); at++ {
+		node, known, within := t.schema.Root, []string(nil), "" // an element
+		for at := 1; at < len(r); at++ {
 			name, ok := r[at].Value.(ast.String)
-			if !ok {
-				break
+			if !ok || isMap(node) {
+				return
 			}
 			if node = node.Field(string(name)); node == nil {
 				return
 			}
-			known = t.presence(node, known)
-			if node.Array || isMap(node) {
-				at++
-				break
+			if within == "" {
+				known = t.presence(node, known)
 			}
+			if !node.Array && !isMap(node) || at+1 == len(r) {
+				continue
+			}
+			at++
+			v, ok := r[at].Value.(ast.Var)
+			if !ok || s.taken[v] {
+				return
+			}
+			if !s.resolved(v) {
+				a, ok := arrayAt(node, known, within)
+				if !ok {
+					return
+				}
+				t.named++
+				s.elements[v] = element{a, fmt.Sprintf("e%d", t.named)}
+				order = append(order, v)
+			}
+			e, ok := s.elements[v]
+			if !ok || e.array.node != node || node.Leaf() {
+				return
+			}
+			within = e.name
 		}
-		if at >= len(r) || node.Leaf() && !isMap(node) || !node.Leaf() && !node.Array {
-			return
-		}
-		v, ok := r[at].Value.(ast.Var)
-		if !ok || s.resolved(v) || s.taken[v] {
-			return
-		}
-		t.named++
-		s.elements[v] = element{array{node, firstLeaf(node).Column, known}, fmt.Sprintf("e%d", t.named)}
-		order = append(order, v)
 	}
 	for _, r := range there {
 		visit(r)
@@ -378,6 +388,23 @@ func (t *translator) search(rest []*ast.Expr, there []ast.Ref, s *scope) []ast.V
 		}
 	}
 	return order
+}
+
+// arrayAt is what can be gone through at a node, outside of elements or within one.
+func arrayAt(n *access.Node, known []string, within string) (array, bool) {
+	switch {
+	case n.Array && n.Leaf():
+		x := operand{column: n.Column, kind: other, element: within}
+		if within == "" {
+			x.known = known
+		}
+		return array{node: n, size: n.Column, known: x.known, texts: &x}, n.Type == access.String
+	case within != "":
+		return array{}, false
+	case n.Array:
+		return array{node: n, size: firstLeaf(n).Column, known: known}, true
+	}
+	return array{node: n, size: n.Column, known: known}, isMap(n)
 }
 
 // eachRef visits the refs of an expression outside of what has variables of its own.
@@ -607,7 +634,7 @@ func (t *translator) every(x *ast.Expr, e *ast.Every, s *scope, beside []*ast.Ex
 	}
 	t.named++
 	index := ast.Var(fmt.Sprintf("$every%d", t.named))
-	el := element{array{place.node, firstLeaf(place.node).Column, place.x.known}, fmt.Sprintf("e%d", t.named)}
+	el := element{array{node: place.node, size: firstLeaf(place.node).Column, known: place.x.known}, fmt.Sprintf("e%d", t.named)}
 	in.elements[index] = el
 	in.aliases[variable] = append(slices.Clone(ref), ast.NewTerm(index))
 	if e.Key != nil {
