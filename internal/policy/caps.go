@@ -5,6 +5,7 @@ import (
 	"math"
 	"regexp"
 	"strconv"
+	"strings"
 	"sync"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -136,16 +137,24 @@ func measure(t *ast.Term) (text, members float64) {
 	if t == nil {
 		return 0, 0
 	}
-	add := func(e *ast.Term) bool {
-		x, m := measure(e)
-		text, members = text+x, members+m+1
-		return text > mostText || members > mostMembers
-	}
 	switch v := t.Value.(type) {
 	case ast.String:
 		return float64(len(v)), 0
 	case ast.Number:
 		return float64(len(v)), 0
+	case *ast.Array, ast.Set, ast.Object:
+		return measureMembers(v)
+	}
+	return 0, 0
+}
+
+func measureMembers(v ast.Value) (text, members float64) {
+	add := func(e *ast.Term) bool {
+		x, m := measure(e)
+		text, members = text+x, members+m+1
+		return text > mostText || members > mostMembers
+	}
+	switch v := v.(type) {
 	case *ast.Array:
 		v.Until(add)
 	case ast.Set:
@@ -225,6 +234,9 @@ func printed(operands []*ast.Term) (text, members float64) {
 			sum += x + 2*m
 		})
 	}
+	if plainVerbs(string(format)) {
+		return float64(len(format)) + 2*sum, 0
+	}
 	verbs := wide.FindAllString(string(format), -1)
 	indexed := false
 	for _, v := range verbs {
@@ -244,6 +256,23 @@ func printed(operands []*ast.Term) (text, members float64) {
 		sum = greatest * float64(len(verbs))
 	}
 	return text + float64(len(format)) + 2*sum, 0
+}
+
+// plainVerbs reports whether a format has no other verbs than letters: no width, no precision, no index. Most are such.
+func plainVerbs(format string) bool {
+	for {
+		_, after, found := strings.Cut(format, "%")
+		if !found {
+			return true
+		}
+		if after == "" {
+			return false
+		}
+		if c := after[0] | 0x20; after[0] != '%' && (c < 'a' || c > 'z') {
+			return false
+		}
+		format = after[1:]
+	}
 }
 
 // widest is the greatest number of a list.

@@ -95,6 +95,24 @@ func (l *loader) code(p *Policy, library []*module) {
 	}
 }
 
+// evaluable compiles all policies at once as an engine does, for which the input may be anything: the types of builtins may
+// then rule out what the schema of a subject lets through.
+func (l *loader) evaluable(pack *Pack) {
+	if len(l.faults) > 0 {
+		return
+	}
+	lists := [][]*module{pack.library}
+	for _, p := range pack.policies {
+		lists = append(lists, p.modules)
+	}
+	c := newCompiler("")
+	c.Compile(copies(lists...))
+	l.check = "compile"
+	for _, e := range c.Errors {
+		l.faultAt(e.Location, "%s: where policies are evaluated a field may be anything: write a constant in its place", l.explain(e, &Policy{}))
+	}
+}
+
 func (l *loader) hasFaultAt(loc *ast.Location) bool {
 	return loc != nil && slices.ContainsFunc(l.faults, func(f fault) bool { return f.file == loc.File && f.line == loc.Row })
 }

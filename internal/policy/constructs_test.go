@@ -785,6 +785,463 @@ high(x) if x.entitlement.high_risk`},
 	}`},
 	{name: "either of two counts", lane: LaneComplete, body: `many`, rest: `many if count([g | some g in input.grants; g.direct]) > 2
 many if count([s | some s in input.seats; s.never_used]) > 1`},
+	// Patterns.
+	{name: "a glob", lane: LaneComplete, body: `glob.match("r*t", null, input.account.username)`},
+	{name: "not a glob", lane: LaneComplete, body: `not odd`, rest: `odd if {
+	glob.match("r*t", null, input.account.username)
+}
+`},
+	{name: "a glob of lower", lane: LaneComplete, body: `glob.match("r*o*t", null, lower(input.account.username))`},
+	{name: "not a glob of lower", lane: LaneComplete, body: `not odd`, rest: `odd if {
+	glob.match("r*o*t", null, lower(input.account.username))
+}
+`},
+	{name: "a glob of anything", lane: LaneComplete, body: `glob.match("*", null, input.account.username)`},
+	{name: "not a glob of anything", lane: LaneComplete, body: `not odd`, rest: `odd if {
+	glob.match("*", null, input.account.username)
+}
+`},
+	{name: "a glob around a point", lane: LaneComplete, body: `glob.match("*b*c*", null, input.account.username)`},
+	{name: "not a glob around a point", lane: LaneComplete, body: `not odd`, rest: `odd if {
+	glob.match("*b*c*", null, input.account.username)
+}
+`},
+	{name: "a glob of a quote", lane: LaneComplete, body: `glob.match("it*s", null, input.account.username)`},
+	{name: "not a glob of a quote", lane: LaneComplete, body: `not odd`, rest: `odd if {
+	glob.match("it*s", null, input.account.username)
+}
+`},
+	{name: "a glob of nothing", lane: LaneComplete, body: `glob.match("", null, input.account.username)`},
+	{name: "not a glob of nothing", lane: LaneComplete, body: `not odd`, rest: `odd if {
+	glob.match("", null, input.account.username)
+}
+`},
+	{name: "a glob with delimiters", body: `glob.match("r*t", ["."], input.account.username)`},
+	{name: "not a glob with delimiters", body: `not odd`, rest: `odd if {
+	glob.match("r*t", ["."], input.account.username)
+}
+`},
+	{name: "a glob with one letter", body: `glob.match("r??t", null, input.account.username)`},
+	{name: "not a glob with one letter", body: `not odd`, rest: `odd if {
+	glob.match("r??t", null, input.account.username)
+}
+`},
+	{name: "a glob with a choice", body: `glob.match("{root,Beta}", null, input.account.username)`},
+	{name: "not a glob with a choice", body: `not odd`, rest: `odd if {
+	glob.match("{root,Beta}", null, input.account.username)
+}
+`},
+	{name: "a glob that is none", lane: LaneFull, body: `glob.match("[a", null, input.account.username)`},
+	{name: "not a glob that is none", lane: LaneFull, body: `not odd`, rest: `odd if {
+	glob.match("[a", null, input.account.username)
+}
+`},
+	{name: "a glob of a field", lane: LaneFull, body: `glob.match(input.account.username, null, "root")`},
+	{name: "not a glob of a field", lane: LaneFull, body: `not odd`, rest: `odd if {
+	glob.match(input.account.username, null, "root")
+}
+`},
+	{name: "globs of a parameter", lane: LaneComplete, body: `some kind in params.kinds
+	glob.match(kind, null, input.account.kind)`},
+	{name: "not globs of a parameter", lane: LaneComplete, body: `not odd`, rest: `odd if {
+	some kind in params.kinds
+	glob.match(kind, null, input.account.kind)
+}
+`},
+	{name: "globs of a parameter by a function", body: `some kind in params.kinds
+	like(upper(input.account.username), kind)`, rest: `like(text, pattern) if glob.match(lower(pattern), null, text)`},
+	{name: "not globs of a parameter by a function", body: `not odd`, rest: `odd if {
+	some kind in params.kinds
+	like(upper(input.account.username), kind)
+}
+like(text, pattern) if glob.match(lower(pattern), null, text)`},
+	{name: "globs of a parameter in a comprehension", body: `count([1 | some kind in params.kinds; some g in input.grants; like(g.entitlement.name, kind)]) > 0`, rest: `like(text, pattern) if text == pattern
+like(text, pattern) if {
+	contains(pattern, "*")
+	glob.match(pattern, null, text)
+}`},
+	{name: "not globs of a parameter in a comprehension", body: `not odd`, rest: `odd if {
+	count([1 | some kind in params.kinds; some g in input.grants; like(g.entitlement.name, kind)]) > 0
+}
+like(text, pattern) if text == pattern
+like(text, pattern) if {
+	contains(pattern, "*")
+	glob.match(pattern, null, text)
+}`},
+	{name: "globs of a parameter below every", body: `every kind in params.kinds { like(input.account.kind, lower(kind)) }`, rest: `like(text, pattern) if glob.match(pattern, null, text)`},
+	{name: "not globs of a parameter below every", body: `not odd`, rest: `odd if {
+	every kind in params.kinds { like(input.account.kind, lower(kind)) }
+}
+like(text, pattern) if glob.match(pattern, null, text)`},
+	{name: "globs of a parameter, and unused ones of a field", lane: LaneComplete, body: `some kind in params.kinds
+	like("a", kind)`, rest: `like(text, pattern) if glob.match(pattern, null, text)
+other if like("x", input.account.username)`},
+	{name: "not globs of a parameter, and unused ones of a field", lane: LaneComplete, body: `not odd`, rest: `odd if {
+	some kind in params.kinds
+	like("a", kind)
+}
+like(text, pattern) if glob.match(pattern, null, text)
+other if like("x", input.account.username)`},
+	{name: "globs of a field by a function", lane: LaneFull, body: `like(input.account.username, "*")
+	like("root", input.account.username)`, rest: `like(text, pattern) if glob.match(pattern, null, text)`},
+	{name: "not globs of a field by a function", lane: LaneFull, body: `not odd`, rest: `odd if {
+	like(input.account.username, "*")
+	like("root", input.account.username)
+}
+like(text, pattern) if glob.match(pattern, null, text)`},
+	{name: "globs of a number", body: `some kind in [1, "a"]
+	glob.match(kind, null, input.account.kind)`},
+	{name: "not globs of a number", body: `not odd`, rest: `odd if {
+	some kind in [1, "a"]
+	glob.match(kind, null, input.account.kind)
+}
+`},
+	{name: "regexes of a parameter", lane: LaneComplete, body: `some kind in params.kinds
+	regex.match(kind, input.account.kind)`},
+	{name: "not regexes of a parameter", lane: LaneComplete, body: `not odd`, rest: `odd if {
+	some kind in params.kinds
+	regex.match(kind, input.account.kind)
+}
+`},
+	{name: "a regex that is none", lane: LaneFull, body: `regex.match("(", input.account.username)`},
+	{name: "not a regex that is none", lane: LaneFull, body: `not odd`, rest: `odd if {
+	regex.match("(", input.account.username)
+}
+`},
+	{name: "a regex of a field", lane: LaneFull, body: `regex.match(input.account.username, "a")`},
+	{name: "not a regex of a field", lane: LaneFull, body: `not odd`, rest: `odd if {
+	regex.match(input.account.username, "a")
+}
+`},
+	{name: "a regex of a field or a parameter", lane: LaneFull, body: `every kind in params.kinds {
+		pattern := trim(input.account.username, kind)
+		regex.match(pattern, "a")
+	}`},
+	{name: "not a regex of a field or a parameter", lane: LaneFull, body: `not odd`, rest: `odd if {
+	every kind in params.kinds {
+		pattern := trim(input.account.username, kind)
+		regex.match(pattern, "a")
+	}
+}
+`},
+	{name: "a function in a comprehension", lane: LaneComplete, body: `count([g | some g in input.grants; old(g)]) > 1`, rest: `old(g) if g.days_known > 60
+old(g) if not g.approved`},
+	{name: "none of a function in a comprehension", lane: LaneComplete, body: `not odd`, rest: `odd if {
+	count([g | some g in input.grants; old(g)]) > 1
+}
+old(g) if g.days_known > 60
+old(g) if not g.approved`},
+	{name: "not a function in a comprehension", lane: LaneComplete, body: `count([g | some g in input.grants; not old(g)]) == 1`, rest: `old(g) if g.days_known > 60
+old(g) if not g.approved`},
+	{name: "not not a function in a comprehension", lane: LaneComplete, body: `not odd`, rest: `odd if {
+	count([g | some g in input.grants; not old(g)]) == 1
+}
+old(g) if g.days_known > 60
+old(g) if not g.approved`},
+	{name: "a helper in a comprehension", lane: LaneComplete, body: `count([g | some g in input.grants; g.direct; not safe]) == 0`, rest: `safe if input.account.mfa`},
+	{name: "not a helper in a comprehension", lane: LaneComplete, body: `not odd`, rest: `odd if {
+	count([g | some g in input.grants; g.direct; not safe]) == 0
+}
+safe if input.account.mfa`},
+	{name: "a default in a comprehension", lane: LaneComplete, body: `count([g | some g in input.grants; old(g)]) > 1`, rest: `default old(_) := false
+old(g) if g.days_known > 60`},
+	{name: "not a default in a comprehension", lane: LaneComplete, body: `not odd`, rest: `odd if {
+	count([g | some g in input.grants; old(g)]) > 1
+}
+default old(_) := false
+old(g) if g.days_known > 60`},
+	{name: "another default in a comprehension", body: `count([g | some g in input.grants; old(g) == "old"]) > 1`, rest: `default old(_) := "new"
+old(g) := "old" if g.days_known > 60`},
+	{name: "not another default in a comprehension", body: `not odd`, rest: `odd if {
+	count([g | some g in input.grants; old(g) == "old"]) > 1
+}
+default old(_) := "new"
+old(g) := "old" if g.days_known > 60`},
+	{name: "an else in a comprehension", body: `count([g | some g in input.grants; old(g)]) > 1`, rest: `old(g) if { g.days_known > 60 } else := false if { g.direct }`},
+	{name: "not an else in a comprehension", body: `not odd`, rest: `odd if {
+	count([g | some g in input.grants; old(g)]) > 1
+}
+old(g) if { g.days_known > 60 } else := false if { g.direct }`},
+	{name: "a value of a function in a comprehension", body: `count([g | some g in input.grants; age(g) > 60]) > 1`, rest: `age(g) := g.days_known - 1`},
+	{name: "not a value of a function in a comprehension", body: `not odd`, rest: `odd if {
+	count([g | some g in input.grants; age(g) > 60]) > 1
+}
+age(g) := g.days_known - 1`},
+	{name: "a helper set in a comprehension", body: `count([g | some g in input.grants; count(locked) > 0]) > 1`, rest: `locked contains 1 if input.account.locked`},
+	{name: "not a helper set in a comprehension", body: `not odd`, rest: `odd if {
+	count([g | some g in input.grants; count(locked) > 0]) > 1
+}
+locked contains 1 if input.account.locked`},
+	// The keys of a map.
+	{name: "some value of a map", lane: LaneComplete, body: `some v in input.source.coverage
+	v == "full"`},
+	{name: "not some value of a map", lane: LaneComplete, body: `not odd`, rest: `odd if {
+	some v in input.source.coverage
+	v == "full"
+}
+`},
+	{name: "some key of a map", lane: LaneComplete, body: `some k, v in input.source.coverage
+	v != "full"
+	k == "mfa"`},
+	{name: "not some key of a map", lane: LaneComplete, body: `not odd`, rest: `odd if {
+	some k, v in input.source.coverage
+	v != "full"
+	k == "mfa"
+}
+`},
+	{name: "some key of another map", lane: LaneComplete, body: `some k, v in input.account.attributes
+	v != input.source.coverage[k]`},
+	{name: "not some key of another map", lane: LaneComplete, body: `not odd`, rest: `odd if {
+	some k, v in input.account.attributes
+	v != input.source.coverage[k]
+}
+`},
+	{name: "some key that another map has", lane: LaneComplete, body: `some k, _ in input.source.coverage
+	input.account.attributes[k] == "x"`},
+	{name: "not some key that another map has", lane: LaneComplete, body: `not odd`, rest: `odd if {
+	some k, _ in input.source.coverage
+	input.account.attributes[k] == "x"
+}
+`},
+	{name: "some key that begins", lane: LaneComplete, body: `some k, v in input.source.coverage
+	startswith(k, "l")
+	v in {"none", "partial"}`},
+	{name: "not some key that begins", lane: LaneComplete, body: `not odd`, rest: `odd if {
+	some k, v in input.source.coverage
+	startswith(k, "l")
+	v in {"none", "partial"}
+}
+`},
+	{name: "some key that another map lacks", lane: LaneComplete, body: `some k, _ in input.account.attributes
+	not input.source.coverage[k]`},
+	{name: "not some key that another map lacks", lane: LaneComplete, body: `not odd`, rest: `odd if {
+	some k, _ in input.account.attributes
+	not input.source.coverage[k]
+}
+`},
+	{name: "some key without more", lane: LaneComplete, body: `some k, _ in input.source.coverage
+	k != ""`},
+	{name: "not some key without more", lane: LaneComplete, body: `not odd`, rest: `odd if {
+	some k, _ in input.source.coverage
+	k != ""
+}
+`},
+	{name: "some value of a function", lane: LaneComplete, body: `some k, v in input.source.coverage
+	lacking(k, v)`, rest: `lacking(k, v) if {
+	k in {"mfa", "owner"}
+	v == "none"
+}`},
+	{name: "not some value of a function", lane: LaneComplete, body: `not odd`, rest: `odd if {
+	some k, v in input.source.coverage
+	lacking(k, v)
+}
+lacking(k, v) if {
+	k in {"mfa", "owner"}
+	v == "none"
+}`},
+	{name: "every value of a map", body: `every v in input.source.coverage { v == "full" }`},
+	{name: "not every value of a map", body: `not odd`, rest: `odd if {
+	every v in input.source.coverage { v == "full" }
+}
+`},
+	{name: "a count of values", lane: LaneComplete, body: `count([k | some k, v in input.source.coverage; v == "full"]) > 1`},
+	{name: "not a count of values", lane: LaneComplete, body: `not odd`, rest: `odd if {
+	count([k | some k, v in input.source.coverage; v == "full"]) > 1
+}
+`},
+	{name: "a count of a map", body: `count(input.source.coverage) > 2`},
+	{name: "not a count of a map", body: `not odd`, rest: `odd if {
+	count(input.source.coverage) > 2
+}
+`},
+	{name: "a key that is a field", body: `input.source.coverage[input.account.kind] == "full"`},
+	{name: "not a key that is a field", body: `not odd`, rest: `odd if {
+	input.source.coverage[input.account.kind] == "full"
+}
+`},
+	{name: "a key of a map and of an array", body: `some k, v in input.source.coverage
+	v == "full"
+	input.grants[k].direct`},
+	{name: "not a key of a map and of an array", body: `not odd`, rest: `odd if {
+	some k, v in input.source.coverage
+	v == "full"
+	input.grants[k].direct
+}
+`},
+	{name: "a key of a map and an element", lane: LaneComplete, body: `some k, v in input.source.coverage
+	some g in input.grants
+	g.entitlement.kind != v
+	g.direct`},
+	{name: "not a key of a map and an element", lane: LaneComplete, body: `not odd`, rest: `odd if {
+	some k, v in input.source.coverage
+	some g in input.grants
+	g.entitlement.kind != v
+	g.direct
+}
+`},
+	{name: "a map in what is gathered", body: `full := {k | some k, v in input.source.coverage; v == "full"}
+	some k in full
+	input.account.attributes[k] != "x"`},
+	{name: "not a map in what is gathered", body: `not odd`, rest: `odd if {
+	full := {k | some k, v in input.source.coverage; v == "full"}
+	some k in full
+	input.account.attributes[k] != "x"
+}
+`},
+	// Texts in an element.
+	{name: "some text of an element", lane: LaneComplete, body: `some g in input.grants
+	some p in g.path
+	lower(p) == "alpha"`},
+	{name: "not some text of an element", lane: LaneComplete, body: `not odd`, rest: `odd if {
+	some g in input.grants
+	some p in g.path
+	lower(p) == "alpha"
+}
+`},
+	{name: "some text of an element that is a field", lane: LaneComplete, body: `some g in input.grants
+	g.direct
+	some p in g.path
+	p == g.entitlement.name`},
+	{name: "not some text of an element that is a field", lane: LaneComplete, body: `not odd`, rest: `odd if {
+	some g in input.grants
+	g.direct
+	some p in g.path
+	p == g.entitlement.name
+}
+`},
+	{name: "some text of an element by a helper", lane: LaneComplete, body: `some g in input.grants
+	on(g)`, rest: `on(g) if {
+	some p in g.path
+	p in {"a", "Ä", "b"}
+}
+on(g) if {
+	some p in g.path
+	startswith(p, "x")
+}`},
+	{name: "not some text of an element by a helper", lane: LaneComplete, body: `not odd`, rest: `odd if {
+	some g in input.grants
+	on(g)
+}
+on(g) if {
+	some p in g.path
+	p in {"a", "Ä", "b"}
+}
+on(g) if {
+	some p in g.path
+	startswith(p, "x")
+}`},
+	{name: "no text of an element", lane: LaneComplete, body: `some g in input.grants
+	not on(g)`, rest: `on(g) if {
+	some p in g.path
+	p != "Ä"
+}`},
+	{name: "not no text of an element", lane: LaneComplete, body: `not odd`, rest: `odd if {
+	some g in input.grants
+	not on(g)
+}
+on(g) if {
+	some p in g.path
+	p != "Ä"
+}`},
+	{name: "some text without more", lane: LaneComplete, body: `some g in input.grants
+	some _ in g.path`},
+	{name: "not some text without more", lane: LaneComplete, body: `not odd`, rest: `odd if {
+	some g in input.grants
+	some _ in g.path
+}
+`},
+	{name: "texts of two elements", lane: LaneComplete, body: `some a in input.grants
+	some b in input.grants
+	some p in a.path
+	some q in b.path
+	a.direct != b.direct
+	p == q`},
+	{name: "not texts of two elements", lane: LaneComplete, body: `not odd`, rest: `odd if {
+	some a in input.grants
+	some b in input.grants
+	some p in a.path
+	some q in b.path
+	a.direct != b.direct
+	p == q
+}
+`},
+	{name: "either of texts of two elements", lane: LaneComplete, body: `some a in input.grants
+	a.direct
+	some b in input.grants
+	b.entitlement.high_risk
+	either(a, b)`, rest: `either(a, _) if {
+	some p in a.path
+	p == "a"
+}
+either(_, b) if {
+	some p in b.path
+	p == "Ä"
+}`},
+	{name: "not either of texts of two elements", lane: LaneComplete, body: `not odd`, rest: `odd if {
+	some a in input.grants
+	a.direct
+	some b in input.grants
+	b.entitlement.high_risk
+	either(a, b)
+}
+either(a, _) if {
+	some p in a.path
+	p == "a"
+}
+either(_, b) if {
+	some p in b.path
+	p == "Ä"
+}`},
+	{name: "how many texts", lane: LaneComplete, body: `some g in input.grants
+	count(g.path) > 1`},
+	{name: "not how many texts", lane: LaneComplete, body: `not odd`, rest: `odd if {
+	some g in input.grants
+	count(g.path) > 1
+}
+`},
+	{name: "how many texts are so", lane: LaneComplete, body: `some g in input.grants
+	count([p | some p in g.path; p != "Ä"]) >= 2`},
+	{name: "not how many texts are so", lane: LaneComplete, body: `not odd`, rest: `odd if {
+	some g in input.grants
+	count([p | some p in g.path; p != "Ä"]) >= 2
+}
+`},
+	{name: "every element with a text", lane: LaneComplete, body: `every g in input.grants {
+		some p in g.path
+		p != "a"
+	}`},
+	{name: "not every element with a text", lane: LaneComplete, body: `not odd`, rest: `odd if {
+	every g in input.grants {
+		some p in g.path
+		p != "a"
+	}
+}
+`},
+	{name: "gathered texts of elements", body: `all := [p | some g in input.grants; some p in g.path]
+	some p in all
+	p == input.account.username`},
+	{name: "not gathered texts of elements", body: `not odd`, rest: `odd if {
+	all := [p | some g in input.grants; some p in g.path]
+	some p in all
+	p == input.account.username
+}
+`},
+	{name: "a text by its index", body: `some g in input.grants
+	g.path[0] == "a"`},
+	{name: "not a text by its index", body: `not odd`, rest: `odd if {
+	some g in input.grants
+	g.path[0] == "a"
+}
+`},
+	{name: "texts by one index", body: `some g in input.grants
+	some i
+	g.path[i] == input.grants[i].path[i]`},
+	{name: "not texts by one index", body: `not odd`, rest: `odd if {
+	some g in input.grants
+	some i
+	g.path[i] == input.grants[i].path[i]
+}
+`},
 	// Numbers that are reckoned.
 	{name: "a difference", lane: LaneComplete, body: `input.account.days_since_login - object.get(input.account, "login_lag_days", 0) >= params.limit`},
 	{name: "not a difference", lane: LaneComplete, body: `not input.account.days_since_login - object.get(input.account, "login_lag_days", 0) >= params.limit`},

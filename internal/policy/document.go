@@ -13,11 +13,12 @@ import (
 // document builds the input of one kind of subject from rows, as the terms that Rego evaluates: no detour by maps. Only
 // what some rule reads is built. It keeps caches and is for one goroutine.
 type document struct {
-	root  *object
-	sizes []int          // columns by which arrays are counted
-	run   *ast.Term      // the run object, nil if nothing reads it
-	pairs [][2]*ast.Term // scratch
-	fault error
+	root   *object
+	leaves map[int]*leaf  // by column
+	sizes  []int          // columns by which arrays are counted
+	run    *ast.Term      // the run object, nil if nothing reads it
+	pairs  [][2]*ast.Term // scratch
+	fault  error
 }
 
 // object is an object of the document, or an array of objects.
@@ -43,9 +44,10 @@ type leaf struct {
 	found  int
 }
 
-// newDocument compiles the plan of a subject's document; reads says which paths are read.
-func newDocument(c *columns, reads *pathSet) *document {
-	d := &document{}
+// newDocument compiles the plan of a subject's document; reads says which paths are read. Documents of one goroutine share
+// leaves, by column.
+func newDocument(c *columns, reads *pathSet, leaves map[int]*leaf) *document {
+	d := &document{leaves: leaves}
 	d.root = d.plan(c, c.schema.Root, reads)
 	return d
 }
@@ -67,8 +69,11 @@ func (d *document) plan(c *columns, n *access.Node, reads *pathSet) *object {
 			o.objects = append(o.objects, d.plan(c, f, below))
 			continue
 		}
-		l := &leaf{key: ast.StringTerm(f.Name), column: c.index[f.Column], known: c.known(f), name: f.Column, cache: map[string]*ast.Term{}}
-		o.leaves = append(o.leaves, l)
+		column := c.index[f.Column]
+		if d.leaves[column] == nil {
+			d.leaves[column] = &leaf{key: ast.StringTerm(f.Name), column: column, known: c.known(f), name: f.Column, cache: map[string]*ast.Term{}}
+		}
+		o.leaves = append(o.leaves, d.leaves[column])
 	}
 	o.columns = o.allColumns(nil)
 	if o.array {

@@ -79,6 +79,7 @@ type lane struct {
 	kind     access.SubjectKind
 	store    storage.Store // of the parameters
 	txn      storage.Transaction
+	base     base
 	rules    []*rule
 	library  []*module
 	compiler *ast.Compiler
@@ -94,7 +95,8 @@ type rule struct {
 	index    int // in its lane
 	category string
 	applies  applicability
-	reads    *pathSet // with what it uses of the library
+	reached  map[place]bool // what it uses of the library included
+	reads    *pathSet
 	failed   atomic.Bool
 
 	once     sync.Once
@@ -105,8 +107,12 @@ type rule struct {
 // query evaluates some rules of a lane at once: an array of their findings, in order.
 type query struct {
 	rules    []*rule
-	prepared rego.PreparedEvalQuery
+	body     ast.Body
+	compiler ast.QueryCompiler
 }
+
+// resultVar is what a query binds its array to.
+const resultVar = ast.Var("found")
 
 // NewEngine compiles the enabled policies of a pack.
 func NewEngine(ctx context.Context, pack *Pack, options EngineOptions) (*Engine, error) {
@@ -177,6 +183,9 @@ func (e *Engine) newLane(ctx context.Context, pack *Pack, key laneKey) (*lane, e
 	if l.txn, err = l.store.NewTransaction(ctx); err != nil {
 		return nil, fmt.Errorf("policy parameters: %w", err)
 	}
+	if l.base, err = newBase(ctx, l.store, l.txn); err != nil {
+		return nil, fmt.Errorf("policy parameters: %w", err)
+	}
 	l.identity = newIdentity(key.kind, l.columns)
 	l.compiler = newCompiler("")
 	if l.compiler.Compile(copies(modules)); l.compiler.Failed() {
@@ -184,12 +193,22 @@ func (e *Engine) newLane(ctx context.Context, pack *Pack, key laneKey) (*lane, e
 	}
 	all := map[place]bool{}
 	for _, r := range l.rules {
-		reached := reach(l.compiler, r.Package)
-		maps.Copy(all, reached)
-		r.reads = reads(l.columns.schema.Root, slices.Concat(pack.library, r.modules), reached)
+		r.reached = reach(l.compiler, r.Package)
+		maps.Copy(all, r.reached)
+		r.reads = l.readBy([]*rule{r})
 	}
 	l.reads = reads(l.columns.schema.Root, modules, all)
-	return l, e.regroup(ctx, l)
+	return l, l.regroup()
+}
+
+// readBy is what some rules read.
+func (l *lane) readBy(rules []*rule) *pathSet {
+	modules, reached := slices.Clone(l.library), map[place]bool{}
+	for _, r := range rules {
+		modules = append(modules, r.modules...)
+		maps.Copy(reached, r.reached)
+	}
+	return reads(l.columns.schema.Root, modules, reached)
 }
 
 // of is the lane of a source's subjects, nil if no policy judges them.
@@ -236,14 +255,14 @@ func (e *Engine) Kinds() []access.SubjectKind {
 }
 
 // regroup prepares the query over the rules that have not failed.
-func (e *Engine) regroup(ctx context.Context, l *lane) error {
+func (l *lane) regroup() error {
 	var sound []*rule
 	for _, r := range l.rules {
 		if !r.failed.Load() {
 			sound = append(sound, r)
 		}
 	}
-	q, err := e.prepare(ctx, l, sound)
+	q, err := l.prepare(sound)
 	if err != nil {
 		return fmt.Errorf("prepare policies of subject %s: %w", l.kind, err)
 	}
@@ -260,28 +279,31 @@ func (r *rule) findings() ast.Ref {
 	return append(ref, ast.StringTerm("findings"))
 }
 
-func (e *Engine) prepare(ctx context.Context, l *lane, rules []*rule) (*query, error) {
+func (l *lane) prepare(rules []*rule) (*query, error) {
 	terms := make([]*ast.Term, len(rules))
 	for i, r := range rules {
 		terms[i] = ast.NewTerm(r.findings())
 	}
-	body := ast.NewBody(ast.NewExpr(ast.ArrayTerm(terms...)))
-	prepared, err := rego.New(
-		rego.ParsedQuery(body),
+	q := &query{rules: rules, compiler: l.compiler.QueryCompiler()}
+	var err error
+	q.body, err = q.compiler.Compile(ast.NewBody(ast.Equality.Expr(ast.NewTerm(resultVar), ast.ArrayTerm(terms...))))
+	return q, err
+}
+
+// prepared is the query of one rule's findings with all that OPA can do with it; the evaluation of many subjects takes single.
+func (l *lane) prepared(ctx context.Context, r *rule) (rego.PreparedEvalQuery, error) {
+	return rego.New(
+		rego.ParsedQuery(ast.NewBody(ast.NewExpr(ast.ArrayTerm(ast.NewTerm(r.findings()))))),
 		rego.Compiler(l.compiler),
 		rego.Store(l.store),
 		rego.Transaction(l.txn),
 		rego.StrictBuiltinErrors(true),
 	).PrepareForEval(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return &query{rules: rules, prepared: prepared}, nil
 }
 
 // single is the query of one rule alone.
-func (e *Engine) single(ctx context.Context, l *lane, r *rule) (*query, error) {
-	r.once.Do(func() { r.alone, r.aloneErr = e.prepare(ctx, l, []*rule{r}) })
+func (l *lane) single(r *rule) (*query, error) {
+	r.once.Do(func() { r.alone, r.aloneErr = l.prepare([]*rule{r}) })
 	return r.alone, r.aloneErr
 }
 
@@ -299,7 +321,7 @@ func (e *Engine) fail(ctx context.Context, id string, cause error) error {
 				continue
 			}
 			r.failed.Store(true)
-			if err := e.regroup(ctx, l); err != nil {
+			if err := l.regroup(); err != nil {
 				return err
 			}
 		}

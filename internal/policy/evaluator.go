@@ -2,15 +2,16 @@ package policy
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/metrics"
-	"github.com/open-policy-agent/opa/v1/rego"
 	"github.com/open-policy-agent/opa/v1/topdown"
 
 	"github.com/lapse-audit/lapse/internal/access"
@@ -28,13 +29,21 @@ type Evaluator struct {
 // work is what an evaluator keeps for one lane.
 type work struct {
 	*lane
-	document  *document
-	documents []*document // by rule: see documentOf
-	run       *ast.Term
-	counts    *counts
-	options   []rego.EvalOption
-	findings  []*ast.Term // by rule, nil if there are none
-	skipped   []bool      // by rule: not evaluated on this subject
+	document *document
+	leaves   map[int]*leaf     // of all documents
+	groups   map[string]*group // see groupOf
+	run      *ast.Term
+	counts   *counts
+	findings []*ast.Term // by rule, nil if there are none
+	skipped  []bool      // by rule: not evaluated on this subject
+	judging  []*rule     // scratch
+	key      []byte      // scratch
+}
+
+// group is rules that are evaluated together, and what they read.
+type group struct {
+	query    *query
+	document *document
 }
 
 // NewEvaluator returns an evaluator for one goroutine.
@@ -42,26 +51,15 @@ func (e *Engine) NewEvaluator() *Evaluator {
 	ev := &Evaluator{engine: e, budget: newBudget(), work: map[*lane]*work{}}
 	for _, l := range e.lanes {
 		w := &work{
-			lane:      l,
-			document:  newDocument(l.columns, l.reads),
-			documents: make([]*document, len(l.rules)),
-			run:       e.run,
-			counts:    &counts{lane: l, bySource: map[string][]count{}},
-			findings:  make([]*ast.Term, len(l.rules)),
-			skipped:   make([]bool, len(l.rules)),
+			lane:     l,
+			leaves:   map[int]*leaf{},
+			groups:   map[string]*group{},
+			run:      e.run,
+			counts:   &counts{lane: l, bySource: map[string][]count{}},
+			findings: make([]*ast.Term, len(l.rules)),
+			skipped:  make([]bool, len(l.rules)),
 		}
-		if l.reads.child("run") != nil {
-			w.document.run = e.run
-		}
-		w.options = []rego.EvalOption{
-			rego.EvalTime(e.options.Time),
-			rego.EvalTransaction(l.txn),
-			rego.EvalExternalCancel(ev.budget),
-			rego.EvalMetrics(metrics.NoOp()),
-			rego.EvalGenerateJSON(asTerm),
-			rego.EvalRuleIndexing(!e.options.Unindexed),
-			nil, // the input
-		}
+		w.document = w.newDocument(l.reads)
 		ev.work[l] = w
 		ev.counts = append(ev.counts, w.counts)
 	}
@@ -71,7 +69,13 @@ func (e *Engine) NewEvaluator() *Evaluator {
 	return ev
 }
 
-func asTerm(t *ast.Term, _ *rego.EvalContext) (any, error) { return t, nil }
+func (w *work) newDocument(reads *pathSet) *document {
+	d := newDocument(w.columns, reads, w.leaves)
+	if reads.child("run") != nil {
+		d.run = w.run
+	}
+	return d
+}
 
 // Eval evaluates all enabled policies over one subject and gives each hit to emit, by policy and key. A policy that fails
 // is no error here (see Engine); an error is one of ctx, of emit, or of a row that is not of the subject's columns.
@@ -173,33 +177,30 @@ func (ev *Evaluator) settle(w *work, r *rule, findings *ast.Term, subject findin
 }
 
 // findings evaluates the rules into w.findings and w.skipped: all at once, and if that fails one by one, so that the rest
-// goes on without the rule at fault. Where only some are to be evaluated, each is given no more than it reads.
+// goes on without the rule at fault. Where only some are to be evaluated, they are given no more than they read.
 func (ev *Evaluator) findings(ctx context.Context, w *work, row access.Row, subject finding.Subject, s screened) error {
+	w.judging = w.judging[:0]
 	for i, r := range w.rules {
-		w.findings[i], w.skipped[i] = nil, !s.every || r.failed.Load()
-	}
-	if !s.every {
-		for i, r := range w.rules {
-			if r.failed.Load() || !s.judges(i) {
-				continue
-			}
-			input, err := w.documentOf(r).build(row)
-			if err != nil {
-				return err
-			}
-			if err := ev.byItself(ctx, w, r, input, subject, false); err != nil {
-				return err
-			}
+		failed := r.failed.Load()
+		w.findings[i], w.skipped[i] = nil, !s.every || failed
+		if !s.every && !failed && s.judges(i) {
+			w.judging = append(w.judging, r)
 		}
-		return nil
 	}
-	input, err := w.document.build(row)
-	if err != nil {
-		return err
+	q, document := w.together.Load(), w.document
+	if !s.every {
+		g, err := w.groupOf(w.judging)
+		if err != nil {
+			return err
+		}
+		q, document = g.query, g.document
 	}
-	q := w.together.Load()
 	if len(q.rules) == 0 {
 		return ctx.Err()
+	}
+	input, err := document.build(row)
+	if err != nil {
+		return err
 	}
 	first := ev.query(ctx, w, q, input, false)
 	if first == nil {
@@ -216,15 +217,29 @@ func (ev *Evaluator) findings(ctx context.Context, w *work, row access.Row, subj
 	return nil
 }
 
-// documentOf builds what one rule reads.
-func (w *work) documentOf(r *rule) *document {
-	if w.documents[r.index] == nil {
-		w.documents[r.index] = newDocument(w.columns, r.reads)
-		if r.reads.child("run") != nil {
-			w.documents[r.index].run = w.run
-		}
+// maxGroups bounds what is kept of groups: what rules flag together is nearly always one of a few dozen.
+const maxGroups = 256
+
+// groupOf prepares rules to be evaluated together.
+func (w *work) groupOf(rules []*rule) (*group, error) {
+	w.key = w.key[:0]
+	for _, r := range rules {
+		w.key = binary.AppendUvarint(w.key, uint64(r.index))
 	}
-	return w.documents[r.index]
+	if g := w.groups[string(w.key)]; g != nil {
+		return g, nil
+	}
+	rules = slices.Clone(rules)
+	q, err := w.prepare(rules)
+	if err != nil {
+		return nil, err
+	}
+	if len(w.groups) >= maxGroups {
+		clear(w.groups)
+	}
+	g := &group{q, w.newDocument(w.readBy(rules))}
+	w.groups[string(w.key)] = g
+	return g, nil
 }
 
 // byItself evaluates one rule. If it takes too much memory it is evaluated again and nothing else beside, as it is at once
@@ -233,7 +248,7 @@ func (ev *Evaluator) byItself(ctx context.Context, w *work, r *rule, input ast.V
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	q, err := ev.engine.single(ctx, w.lane, r)
+	q, err := w.single(r)
 	if err != nil {
 		return err
 	}
@@ -264,12 +279,14 @@ func (ev *Evaluator) query(ctx context.Context, w *work, q *query, input ast.Val
 	limit := ev.engine.options.Budget
 	ev.engine.heap.begin(ev.budget, alone)
 	defer ev.engine.heap.end(ev.budget, alone)
-	w.options[len(w.options)-1] = rego.EvalParsedInput(input)
-	var rs rego.ResultSet
+	var array *ast.Array
 	for again := true; again; {
+		array = nil
 		ev.budget.start(ctx, limit)
-		var err error
-		rs, err = q.prepared.Eval(ctx, w.options...)
+		err := ev.topdown(w, q, input).Iter(ctx, func(found topdown.QueryResult) error {
+			array, _ = found[resultVar].Value.(*ast.Array)
+			return nil
+		})
 		ev.budget.stop()
 		if topdown.IsCancel(err) && ev.budget.memory.Load() {
 			return errMemory
@@ -279,10 +296,9 @@ func (ev *Evaluator) query(ctx context.Context, w *work, q *query, input ast.Val
 			return err
 		}
 	}
-	if len(rs) != 1 {
-		return fmt.Errorf("the query has %d results, want 1", len(rs))
+	if array == nil {
+		return errors.New("the query has no result")
 	}
-	array := rs[0].Expressions[0].Value.(*ast.Term).Value.(*ast.Array)
 	for i, r := range q.rules {
 		t := array.Elem(i)
 		if set, ok := t.Value.(ast.Set); ok && set.Len() == 0 {
@@ -291,6 +307,22 @@ func (ev *Evaluator) query(ctx context.Context, w *work, q *query, input ast.Val
 		w.findings[r.index], w.skipped[r.index] = t, false
 	}
 	return nil
+}
+
+// topdown is what rego.PreparedEvalQuery.Eval would make of a query, without what that allocates to look at its options.
+func (ev *Evaluator) topdown(w *work, q *query, input ast.Value) *topdown.Query {
+	return topdown.NewQuery(q.body).
+		WithQueryCompiler(q.compiler).
+		WithCompiler(w.compiler).
+		WithStore(w.store).
+		WithTransaction(w.txn).
+		WithBaseCache(w.base).
+		WithMetrics(metrics.NoOp()).
+		WithTime(ev.engine.options.Time).
+		WithIndexing(!ev.engine.options.Unindexed).
+		WithStrictBuiltinErrors(true).
+		WithCancel(ev.budget).
+		WithInput(ast.NewTerm(input))
 }
 
 func (e *Engine) explain(err error) error {

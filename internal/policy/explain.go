@@ -61,7 +61,7 @@ func Explain(ctx context.Context, pack *Pack, id, key string, row access.Row, op
 	if len(l.rules) == 0 {
 		return out, nil // it is not enabled for the source
 	}
-	d := newDocument(l.columns, &pathSet{all: true})
+	d := newDocument(l.columns, &pathSet{all: true}, map[int]*leaf{})
 	d.run = e.run
 	input, err := d.build(row)
 	if err != nil {
@@ -74,14 +74,14 @@ func Explain(ctx context.Context, pack *Pack, id, key string, row access.Row, op
 		}
 	}
 	tracer := topdown.NewBufferTracer()
-	q, err := e.single(ctx, l, l.rules[0])
+	q, err := l.prepared(ctx, l.rules[0])
 	if err != nil {
 		return out, err
 	}
 	budget := newBudget()
 	budget.start(ctx, 20*e.options.Budget) // a trace is slow
 	defer budget.stop()
-	_, err = q.prepared.Eval(ctx, rego.EvalTime(e.options.Time), rego.EvalTransaction(l.txn), rego.EvalParsedInput(input), rego.EvalExternalCancel(budget),
+	_, err = q.Eval(ctx, rego.EvalTime(e.options.Time), rego.EvalTransaction(l.txn), rego.EvalParsedInput(input), rego.EvalExternalCancel(budget),
 		rego.EvalQueryTracer(tracer), rego.EvalRuleIndexing(false), rego.EvalEarlyExit(false))
 	if err != nil {
 		return out, fmt.Errorf("explain %s: %w", id, e.explain(err))
@@ -146,6 +146,8 @@ func (x *explainer) gather(trace []*topdown.Event) {
 		x.exits[at] = append(x.exits[at], ex)
 	}
 }
+
+func asTerm(t *ast.Term, _ *rego.EvalContext) (any, error) { return t, nil }
 
 // values evaluates the policy's own rules, to say what they came to.
 func (x *explainer) values(ctx context.Context, e *Engine, l *lane, input ast.Value) error {

@@ -202,6 +202,7 @@ func (l *loader) load(opts Options, files []file) *Pack {
 		for _, p := range pack.policies {
 			l.code(p, pack.library)
 		}
+		l.evaluable(pack)
 	}
 	slices.SortFunc(pack.policies, func(a, b *Policy) int { return strings.Compare(a.ID, b.ID) })
 	l.check = "override"

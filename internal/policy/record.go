@@ -48,14 +48,14 @@ func Record(ctx context.Context, pack *Pack, id, name string, row access.Row, op
 	if err != nil {
 		return "", fmt.Errorf("record %s: %w", id, err)
 	}
-	q, err := e.single(ctx, l, l.rules[0])
+	q, err := l.prepared(ctx, l.rules[0])
 	if err != nil {
 		return "", err
 	}
 	budget := newBudget()
 	budget.start(ctx, e.options.Budget)
 	defer budget.stop()
-	rs, err := q.prepared.Eval(ctx, rego.EvalTime(e.options.Time), rego.EvalTransaction(l.txn), rego.EvalParsedInput(input), rego.EvalExternalCancel(budget))
+	rs, err := q.Eval(ctx, rego.EvalTime(e.options.Time), rego.EvalTransaction(l.txn), rego.EvalParsedInput(input), rego.EvalExternalCancel(budget))
 	if err != nil {
 		return "", fmt.Errorf("record %s: %w", id, e.explain(err))
 	}

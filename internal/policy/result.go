@@ -167,7 +167,14 @@ func hit(t *ast.Term) (h graded, err error) {
 			if !ok || text == "" && name == "message" {
 				return fmt.Errorf("%s of a finding is %v: want text", string(name), v)
 			}
-			*map[ast.String]*string{"message": &h.Message, "key": &h.Key, "currency": &h.Currency}[name] = string(text)
+			switch name {
+			case "message":
+				h.Message = string(text)
+			case "key":
+				h.Key = string(text)
+			default:
+				h.Currency = string(text)
+			}
 		case "evidence":
 			h.Evidence, err = evidence(v)
 			return err
@@ -200,17 +207,26 @@ func evidence(t *ast.Term) (string, error) {
 	if _, ok := t.Value.(ast.Object); !ok {
 		return "", fmt.Errorf("evidence of a finding is %s: want an object", ast.ValueName(t.Value))
 	}
+	if text, ok := appendJSON(make([]byte, 0, 256), t.Value); ok {
+		return string(text), nil
+	}
 	v, err := ast.JSON(t.Value)
 	if err != nil {
 		return "", fmt.Errorf("evidence of a finding: %w", err)
 	}
+	text, err := encoded(v)
+	if err != nil {
+		return "", fmt.Errorf("evidence of a finding: %w", err)
+	}
+	return text, nil
+}
+
+func encoded(v any) (string, error) {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
-	if err := enc.Encode(v); err != nil {
-		return "", fmt.Errorf("evidence of a finding: %w", err)
-	}
-	return strings.TrimSuffix(b.String(), "\n"), nil
+	err := enc.Encode(v)
+	return strings.TrimSuffix(b.String(), "\n"), err
 }
 
 var plainDecimal = regexp.MustCompile(`^[0-9]+(\.[0-9]+)?$`)

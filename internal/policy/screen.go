@@ -82,7 +82,7 @@ func (e *Engine) Screen(ctx context.Context, kind access.SubjectKind) (*Screen, 
 			return nil, fmt.Errorf("screen %s subjects: %w", kind, err)
 		}
 		s.Flags, s.Coverage = append(s.Flags, flag), append(s.Coverage, coverage)
-		s.Columns = append(s.Columns, l.columns.names(slices.Concat(newDocument(l.columns, r.reads).columns(), r.applies.columns())))
+		s.Columns = append(s.Columns, l.columns.names(slices.Concat(newDocument(l.columns, r.reads, map[int]*leaf{}).columns(), r.applies.columns())))
 		s.addVerdict(r, statement)
 	}
 	s.Atoms, s.Parameters = statement.Atoms(), statement.Parameters()
@@ -124,7 +124,7 @@ func (e *Engine) flag(ctx context.Context, l *lane, c *ast.Compiler, r *rule, st
 	full := func(why string) (string, Coverage, error) {
 		return "true", Coverage{Policy: r.ID, File: r.File, Lane: LaneFull, Why: why}, ctx.Err()
 	}
-	if why := unfit(c, r.Policy, append(l.library[:len(l.library):len(l.library)], r.modules...)); why != "" {
+	if why := unfit(c, r.Policy, append(l.library[:len(l.library):len(l.library)], r.modules...), l.data(ctx)); why != "" {
 		return full(why)
 	}
 	left, err := e.partial(ctx, l, c, r)
@@ -137,7 +137,7 @@ func (e *Engine) flag(ctx context.Context, l *lane, c *ast.Compiler, r *rule, st
 	if why := mistyped(l.compiler, left); why != "" {
 		return full(why)
 	}
-	translated := prefilter.Translate(l.columns.schema, left, l.data(ctx), e.options.planted)
+	translated := prefilter.Translate(l.columns.schema, left, l.data(ctx), c.GetRulesExact, e.options.planted)
 	if translated.Always() && !translated.Complete() {
 		_, coverage, err := full("nothing of it can be translated")
 		coverage.Dropped = translated.Dropped

@@ -2,7 +2,6 @@ package policy
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -28,8 +27,8 @@ var unfailing = []string{
 }
 
 // unfit says why a policy has to stay in the full lane whatever it is translated to, with the place; "" if it need not. c
-// has compiled the conditions, modules are what they were written as.
-func unfit(c *ast.Compiler, p *Policy, modules []*module) string {
+// has compiled the conditions, modules are what they were written as, and data looks up parameters and tables.
+func unfit(c *ast.Compiler, p *Policy, modules []*module, data func(ast.Ref) (ast.Value, bool)) string {
 	reached := map[place]*ast.Rule{}
 	var visit func(*ast.Rule)
 	visit = func(r *ast.Rule) {
@@ -82,6 +81,9 @@ func unfit(c *ast.Compiler, p *Policy, modules []*module) string {
 		}
 	}
 	if why := computedElements(compiled); why != "" {
+		return why
+	}
+	if why := patterns(compiled, data); why != "" {
 		return why
 	}
 	defined := map[string][]*ast.Rule{}
@@ -179,19 +181,12 @@ func computedKey(r *ast.Rule) string {
 func fallibleCall(r *ast.Rule) string {
 	why := ""
 	eachCall(r, func(name string, args []*ast.Term, loc *ast.Location) {
-		if why != "" || ast.BuiltinMap[name] == nil || slices.Contains(unfailing, name) {
+		if why != "" || ast.BuiltinMap[name] == nil || slices.Contains(unfailing, name) || slices.Contains(matching, name) {
 			return
 		}
 		if name == "div" { // by zero
 			if n, ok := args[1].Value.(ast.Number); ok && !n.Equal(ast.Number("0")) {
 				return
-			}
-		}
-		if name == "regex.match" {
-			if pattern, ok := args[0].Value.(ast.String); ok {
-				if _, err := regexp.Compile(string(pattern)); err == nil {
-					return
-				}
 			}
 		}
 		if loc == nil || loc.File == "" {

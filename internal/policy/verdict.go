@@ -12,10 +12,10 @@ import (
 // What a policy can't judge, and why, is counted for every subject. For the subjects that no document is made of, ClickHouse
 // counts by facts, each of which holds or doesn't, and they tell what applicability.judge would say. Many policies share them.
 
-// told is the verdict on a subject for which a fact holds, or does not.
+// told is the verdict on a subject for which one fact does not hold, although another one does, if that is not -1.
 type told struct {
 	fact    int
-	holds   bool
+	despite int
 	verdict verdict
 	missing string
 }
@@ -24,20 +24,18 @@ type told struct {
 func (s *Screen) addVerdict(r *rule, statement *prefilter.Statement) {
 	e := expressions{s.lane.columns, statement}
 	var cases []told
-	add := func(text string, holds bool, v verdict, missing string) {
-		cases = append(cases, told{s.fact(statement.Atom(text)), holds, v, missing})
-	}
+	fact := func(text string) int { return s.fact(statement.Atom(text)) }
 	a := &r.applies
 	for i := range a.scope {
 		known, in := e.scope(&a.scope[i])
-		add("("+known+" AND NOT "+in+")", true, outOfScope, "")
+		cases = append(cases, told{fact(in), fact(known), outOfScope, ""})
 	}
 	for i := range a.scope {
 		known, _ := e.scope(&a.scope[i])
-		add(known, false, notEvaluable, a.scope[i].field.path)
+		cases = append(cases, told{fact(known), -1, notEvaluable, a.scope[i].field.path})
 	}
 	for i := range a.needs {
-		add(e.need(&a.needs[i]), false, notEvaluable, a.needs[i].name)
+		cases = append(cases, told{fact(e.need(&a.needs[i])), -1, notEvaluable, a.needs[i].name})
 	}
 	s.verdicts = append(s.verdicts, cases)
 }
@@ -59,10 +57,13 @@ type expressions struct {
 
 func (e expressions) column(i int) string { return e.columns.schema.Columns()[i].Name }
 
-// conjunction joins what must hold; it is never empty.
+// conjunction joins what must hold; it is never empty. It writes as the predicates do, which test much of the same.
 func conjunction(conditions ...string) string {
-	if len(conditions) == 0 {
+	switch len(conditions) {
+	case 0:
 		return "true"
+	case 1:
+		return conditions[0]
 	}
 	return "(" + strings.Join(conditions, " AND ") + ")"
 }
@@ -78,7 +79,7 @@ func (e expressions) there(f *field) []string {
 // scope says whether the value is known, and whether it is one of the condition's.
 func (e expressions) scope(t *scopeTest) (known, in string) {
 	column := e.column(t.field.value)
-	known = conjunction(append(e.there(&t.field), column+" IS NOT NULL")...)
+	known = conjunction(append(e.there(&t.field), "("+column+" IS NOT NULL)")...)
 	switch e.columns.schema.Columns()[t.field.value].Node.Type {
 	case access.Bool:
 		yes, no := slices.Contains(t.bools, true), slices.Contains(t.bools, false)
@@ -137,6 +138,9 @@ func (e expressions) need(t *needTest) string {
 		ways = append(ways, conjunction(append(slices.Clone(before), there, e.eachPresent(same))...))
 		before = append(before, "NOT "+there)
 	}
+	if len(ways) == 1 {
+		return ways[0]
+	}
 	return "(" + strings.Join(ways, " OR ") + ")"
 }
 
@@ -148,7 +152,7 @@ func (e expressions) present(f *field) string {
 		case f.key != "":
 			conditions = append(conditions, "mapContains("+column.Name+", "+e.statement.Parameter("String", f.key)+")")
 		case strings.HasPrefix(column.Type, "Nullable("):
-			conditions = append(conditions, column.Name+" IS NOT NULL")
+			conditions = append(conditions, "("+column.Name+" IS NOT NULL)")
 		}
 	}
 	return conjunction(conditions...)
@@ -178,7 +182,7 @@ func (ev *Evaluator) Count(s *Screen, source string, facts []uint16, n uint64) e
 	for i := range w.rules {
 		v, missing := evaluable, ""
 		for _, c := range s.verdicts[i] {
-			if (facts[c.fact] != 0) == c.holds {
+			if facts[c.fact] == 0 && (c.despite < 0 || facts[c.despite] != 0) {
 				v, missing = c.verdict, c.missing
 				break
 			}

@@ -179,15 +179,15 @@ func names(expression, name string) bool {
 	}
 }
 
-// maskWords packs flags, 64 to a word.
+// maskWords packs flags, 64 to a word: each flag times its bit, added up.
 func maskWords(flags []string) []string {
 	var words []string
 	for word := range slices.Chunk(flags, 64) {
 		bits := make([]string, len(word))
-		for i, f := range word {
-			bits[i] = fmt.Sprintf("if(%s, toUInt64(%d), 0)", f, uint64(1)<<i)
+		for i := range word {
+			bits[i] = fmt.Sprint(uint64(1) << i)
 		}
-		words = append(words, "arraySum(["+strings.Join(bits, ", ")+"])")
+		words = append(words, "arrayDotProduct(CAST(["+strings.Join(word, ", ")+"], 'Array(UInt8)'), CAST(["+strings.Join(bits, ", ")+"], 'Array(UInt64)'))")
 	}
 	return words
 }

@@ -42,12 +42,16 @@ func (t *translator) call(x *ast.Expr, s *scope, beside []*ast.Expr) pair {
 		if len(operands) == 2 {
 			return t.match(x, operands[1], operands[0], s)
 		}
+	case "glob.match":
+		if len(operands) == 3 {
+			return t.glob(x, operands[0], operands[1], operands[2], s)
+		}
 	case "is_null", "is_boolean", "is_number", "is_string":
 		if len(operands) == 1 {
 			return t.isOfKind(x, typeKinds[op], operands[0], s)
 		}
 	}
-	if rules := t.support[op]; rules != nil {
+	if rules := t.rules(op); rules != nil {
 		return t.function(x, rules, s)
 	}
 	if strings.HasPrefix(op, "data.") {
@@ -185,7 +189,7 @@ func (t *translator) some(x *ast.Expr, of *ast.Term, s *scope, beside []*ast.Exp
 		}
 	case ast.Ref:
 		var ways []pair
-		for _, r := range t.support[v.String()] {
+		for _, r := range t.rules(v.String()) {
 			if r.Head.Key == nil || r.Head.Value != nil || r.Default {
 				return unknown, false
 			}
@@ -254,7 +258,7 @@ func (t *translator) total(term *ast.Term, s *scope) (p pair, ok bool) {
 	case *ast.ArrayComprehension, *ast.SetComprehension:
 		return exact(truth(true)), true
 	case ast.Ref:
-		for _, r := range t.support[v.String()] {
+		for _, r := range t.rules(v.String()) {
 			if r.Default {
 				return exact(truth(true)), true
 			}
@@ -290,7 +294,7 @@ func decides(op string, order int) bool {
 }
 
 func thereOf(x operand) pred {
-	if !x.nullable && x.key == nil && len(x.known) == 0 {
+	if !x.nullable && x.key == nil && x.by == "" && len(x.known) == 0 {
 		return truth(true)
 	}
 	return defined{x}
@@ -309,6 +313,9 @@ func (t *translator) operand(term *ast.Term, s *scope) (operand, bool) {
 		}
 		if c := s.values[v]; c != nil {
 			return t.operand(c.call, s)
+		}
+		if e, ok := s.elements[v]; ok && e.array.keys() {
+			return operand{column: keyColumn, element: e.name, kind: word}, true
 		}
 	case ast.Call:
 		switch name := v[0].String(); {
@@ -335,7 +342,12 @@ func (t *translator) count(term *ast.Term, s *scope) (operand, bool) {
 		return operand{}, false
 	}
 	p, ok := t.place(r, s)
-	if !ok || !p.node.Array || p.x.element != "" {
+	switch {
+	case !ok || !p.node.Array:
+		return operand{}, false
+	case p.node.Leaf():
+		return operand{column: p.node.Column, kind: number, element: p.x.element, known: p.x.known, count: true}, true
+	case p.x.element != "": // it is an element
 		return operand{}, false
 	}
 	return operand{column: firstLeaf(p.node).Column, kind: number, known: p.x.known, count: true}, true
@@ -563,6 +575,23 @@ func (t *translator) match(x *ast.Expr, a, pattern *ast.Term, s *scope) pair {
 	p := text{"match", l, value("(?-s)" + string(c))}
 	return pair{over: disjunction(p, foreign{l.plain()}), under: conjunction(p, not{foreign{l.plain()}})}
 }
+
+// glob translates glob.match of a pattern without other wildcards than *, which stands for any text where there are no delimiters.
+func (t *translator) glob(x *ast.Expr, pattern, delimiters, a *ast.Term, s *scope) pair {
+	l, ok := t.operand(a, s)
+	c, isText := t.value(pattern, s).Value.(ast.String)
+	_, none := t.value(delimiters, s).Value.(ast.Null)
+	if !ok || !isText || !none || l.kind != word || !plainGlob.MatchString(string(c)) {
+		return t.drop(x, "glob.match is translated for a field and a plain pattern in ASCII, without delimiters")
+	}
+	parts := strings.Split(string(c), "*")
+	for i, part := range parts {
+		parts[i] = regexp.QuoteMeta(part)
+	}
+	return folded(text{"match", l, value("(?s)^" + strings.Join(parts, ".*") + "$")}, l)
+}
+
+var plainGlob = regexp.MustCompile(`^[A-Za-z0-9 _@,:;=<>/%&~"'#$.+*-]*$`)
 
 var plainRegexp = regexp.MustCompile(`^([A-Za-z0-9 _@,:;=<>/%&~"'#!^$.|()\[\]*+?{}-]|\\[dDwWsS.\-/@_])*$`)
 

@@ -321,10 +321,8 @@ func (w *writer) weigh(p weigh) {
 	needed, spared := parts(p.a, nil, nil)
 	needed, spared = parts(p.b, needed, spared)
 	for _, x := range spared { // where it is missing there is something else
-		if x.key == nil {
-			x.nullable = false
-			needed = append(needed, x)
-		}
+		x.nullable = false
+		needed = append(needed, x)
 	}
 	typ := "toInt128"
 	if max(bits(p.a), bits(p.b)) > bitsOf128 {

@@ -219,7 +219,7 @@ func tallying(a array, name string, p pred, op string, n int64) pred {
 	case p == truth(false):
 		return none
 	case !mentions(p, name):
-		length := compare{sqlOperators[op], operand{column: a.size, kind: number, known: a.known, count: true}, value(n)}
+		length := compare{sqlOperators[op], a.length(), value(n)}
 		return disjunction(conjunction(p, length), conjunction(negation(p), none))
 	}
 	return tally{a, name, p, op, n}
@@ -293,7 +293,7 @@ func (t *translator) tally(x *ast.Expr, op string, of, than *ast.Term, s *scope,
 func (w *writer) tally(p tally) {
 	w.add("(toInt64(")
 	w.literal++ // more elements that hold do not make more of it
-	w.search("arrayCount", p.name, p.p)
+	w.search("arrayCount", p.array, p.name, p.p)
 	w.literal--
 	w.add(") ", sqlOperators[p.op], " ", w.number(p.n), ")")
 }

@@ -43,10 +43,7 @@ func (p place) defined() pred {
 	if !p.leaf {
 		return presenceOf(p.x.known)
 	}
-	if !p.x.nullable && p.x.key == nil && len(p.x.known) == 0 {
-		return truth(true)
-	}
-	return defined{p.x}
+	return thereOf(p.x)
 }
 
 // place follows a ref. Of run the table holds another text than the document.
@@ -59,7 +56,7 @@ func (t *translator) place(r ast.Ref, s *scope) (place, bool) {
 	for i := 1; i < len(r); i++ {
 		switch v := r[i].Value.(type) {
 		case ast.String:
-			if p.node.Type == access.StringMap && !p.node.Array {
+			if isMap(p.node) {
 				if i != len(r)-1 || p.x.element != "" {
 					return place{}, false
 				}
@@ -79,7 +76,17 @@ func (t *translator) place(r ast.Ref, s *scope) (place, bool) {
 			}
 		case ast.Var:
 			e, ok := s.elements[v]
-			if !ok || e.array.node != p.node {
+			if ok && e.array.keys() && isMap(p.node) && i == len(r)-1 && p.x.element == "" {
+				p.leaf = true
+				p.x.column, p.x.by, p.x.kind = p.node.Column, e.name, word
+				return p, true
+			}
+			if ok && e.array.texts != nil && e.array.node == p.node && i == len(r)-1 && p.x.element == e.array.texts.element {
+				p.leaf = true
+				p.x = operand{column: textColumn, element: e.name, kind: word}
+				return p, true
+			}
+			if !ok || e.array.node != p.node || e.array.keys() || e.array.texts != nil {
 				return place{}, false
 			}
 			p.x = operand{element: e.name}
@@ -102,6 +109,8 @@ func (t *translator) place(r ast.Ref, s *scope) (place, bool) {
 	}
 	return p, true
 }
+
+func isMap(n *access.Node) bool { return n.Type == access.StringMap && !n.Array }
 
 // entered reports whether the part of a ref before the i-th is an element's index.
 func entered(r ast.Ref, i int, s *scope) bool {

@@ -83,6 +83,7 @@ type operand struct {
 	element  string   // the name of the element it lies in, "" if it lies in none
 	known    []string // presence columns that must be true
 	key      *string  // of a map
+	by       string   // the name of the element that is the key of a map
 	count    bool     // of the elements of an array, in place of a value
 	changed  []change // what is made of a text, in this order
 }
@@ -101,12 +102,32 @@ func (x operand) foldsCase() bool {
 	return slices.ContainsFunc(x.changed, func(c change) bool { return c.by == "" })
 }
 
-// array is an array of objects: parallel columns, all of one length.
+// array is an array of objects: parallel columns, all of one length. Or it is a map, the elements of which are its keys, or an
+// array of texts.
 type array struct {
 	node  *access.Node
 	size  string // the column to count by
 	known []string
+	texts *operand // the array of texts, which may lie in an element
 }
+
+// length is the number of elements.
+func (a array) length() operand {
+	x := operand{column: a.size, known: a.known}
+	if a.texts != nil {
+		x = *a.texts
+	}
+	x.kind, x.count = number, true
+	return x
+}
+
+func (a array) keys() bool { return !a.node.Array }
+
+// keyColumn and textColumn are what the keys of a map and the elements of an array of texts are called.
+const (
+	keyColumn  = "key"
+	textColumn = "text"
+)
 
 // pair is a predicate from both sides: wherever under holds the exact one does, and wherever that does over holds. A part
 // that can't be translated is over TRUE and under FALSE, and not exchanges the two.
@@ -221,7 +242,14 @@ func existence(a array, name string, p pred) pred {
 
 // mentions reports whether a predicate depends on an element.
 func mentions(p pred, element string) bool {
-	return slices.ContainsFunc(operands(p, nil), func(x operand) bool { return x.element == element })
+	return slices.ContainsFunc(operands(p, nil), func(x operand) bool { return x.element == element || x.by == element })
+}
+
+func (a array) operands(to []operand) []operand {
+	if a.texts != nil {
+		return append(to, *a.texts)
+	}
+	return to
 }
 
 // operands gathers the values that a predicate looks at.
@@ -238,9 +266,11 @@ func operands(p pred, to []operand) []operand {
 	case not:
 		return operands(p.p, to)
 	case exists:
-		return operands(p.p, to)
+		return operands(p.p, p.array.operands(to))
 	case tally:
-		return operands(p.p, to)
+		return operands(p.p, p.array.operands(to))
+	case filled:
+		return p.array.operands(to)
 	case defined:
 		return append(to, p.x)
 	case isTrue:

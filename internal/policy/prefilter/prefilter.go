@@ -46,11 +46,11 @@ const (
 )
 
 // Translate makes a predicate of the queries that partial evaluation has left of a rule, all of input being unknown to it.
-// Data looks up what it has left to be looked up, as it does below every; false: there is nothing. The fault is NoFault but in
-// tests.
-func Translate(schema *access.Schema, left *rego.PartialQueries, data func(ast.Ref) (ast.Value, bool), fault Fault) *Rule {
+// Data looks up what it has left to be looked up, as it does below every; false: there is nothing. Helpers are the compiled
+// rules of a name. The fault is NoFault but in tests.
+func Translate(schema *access.Schema, left *rego.PartialQueries, data func(ast.Ref) (ast.Value, bool), helpers func(ast.Ref) []*ast.Rule, fault Fault) *Rule {
 	t := newTranslator(schema, left)
-	t.data, t.fault = data, fault
+	t.data, t.helpers, t.fault = data, helpers, fault
 	bodies := make([]pair, len(left.Queries))
 	for i, q := range left.Queries {
 		bodies[i] = t.body(q, &scope{})

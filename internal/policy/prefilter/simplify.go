@@ -108,19 +108,23 @@ func (s *simplifier) together(ways []pred) []pred {
 	kinds := map[string][]pred{}
 	for _, w := range ways {
 		e, ok := w.(exists)
-		if ok && kinds[e.array.size] != nil {
-			ok = !searches(e.p, out[at[e.array.size]].(exists).name)
+		array := e.array.size
+		if e.array.texts != nil {
+			array += " of " + e.array.texts.element
+		}
+		if ok && kinds[array] != nil {
+			ok = !searches(e.p, out[at[array]].(exists).name)
 		}
 		if !ok {
 			out = append(out, w)
 			continue
 		}
-		if kinds[e.array.size] == nil {
-			at[e.array.size] = len(out)
+		if kinds[array] == nil {
+			at[array] = len(out)
 			out = append(out, e)
 		}
-		first := out[at[e.array.size]].(exists)
-		kinds[e.array.size] = append(kinds[e.array.size], renamed(e.p, e.name, first.name))
+		first := out[at[array]].(exists)
+		kinds[array] = append(kinds[array], renamed(e.p, e.name, first.name))
 	}
 	for array, some := range kinds {
 		if len(some) > 1 {
@@ -156,7 +160,17 @@ func renamed(p pred, from, to string) pred {
 		if x.element == from {
 			x.element = to
 		}
+		if x.by == from {
+			x.by = to
+		}
 		return x
+	}
+	in := func(a array) array {
+		if a.texts != nil {
+			x := name(*a.texts)
+			a.texts = &x
+		}
+		return a
 	}
 	each := func(ps []pred) []pred {
 		out := make([]pred, len(ps))
@@ -173,11 +187,13 @@ func renamed(p pred, from, to string) pred {
 	case not:
 		return not{renamed(p.p, from, to)}
 	case exists:
-		p.p = renamed(p.p, from, to)
+		p.array, p.p = in(p.array), renamed(p.p, from, to)
 		return p
 	case tally:
-		p.p = renamed(p.p, from, to)
+		p.array, p.p = in(p.array), renamed(p.p, from, to)
 		return p
+	case filled:
+		return filled{in(p.array)}
 	case defined:
 		return defined{name(p.x)}
 	case isTrue:

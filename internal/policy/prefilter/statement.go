@@ -120,7 +120,7 @@ func (w *writer) pred(p pred) {
 		w.add("NOT ")
 		w.pred(p.p)
 	case exists: // has to be the last thing that is computed
-		w.guarded(p.array.known, func() { w.search("arrayExists", p.name, p.p) })
+		w.guarded(p.array.known, func() { w.search("arrayExists", p.array, p.name, p.p) })
 	case tally:
 		w.guarded(p.array.known, func() { w.tally(p) })
 	default:
@@ -169,7 +169,11 @@ func (w *writer) leaf(p pred) {
 	case weigh:
 		w.weigh(p)
 	case filled:
-		w.guarded(p.array.known, func() { w.add("notEmpty(", p.array.size, ")") })
+		w.guarded(p.array.known, func() {
+			x := p.array.length()
+			x.count = false
+			w.add("notEmpty(", w.column(x), ")")
+		})
 	default:
 		panic(fmt.Sprintf("prefilter: no such predicate: %T", p))
 	}
@@ -241,7 +245,7 @@ func (w *writer) checked(write func(), xs ...operand) {
 	}
 	w.guarded(known, func() {
 		for _, x := range xs {
-			if x.key != nil {
+			if x.key != nil || x.by != "" {
 				w.add("mapContains(", x.column, ", ", w.key(x), ") AND ")
 			}
 		}
@@ -257,7 +261,7 @@ func (w *writer) checked(write func(), xs ...operand) {
 
 func (w *writer) there(x operand) {
 	switch {
-	case x.key != nil:
+	case x.key != nil || x.by != "":
 		w.add("mapContains(", x.column, ", ", w.key(x), ")")
 	case x.nullable:
 		w.add("(", w.column(x), " IS NOT NULL)")
@@ -289,8 +293,9 @@ func (w *writer) column(x operand) string {
 		x.changed = x.changed[:len(x.changed)-1]
 		return w.change(last, w.column(x))
 	case x.count:
-		return "toInt64(length(" + x.column + "))"
-	case x.key != nil:
+		x.count = false
+		return "toInt64(length(" + w.column(x) + "))"
+	case x.key != nil || x.by != "":
 		return x.column + "[" + w.key(x) + "]"
 	case x.element != "":
 		return w.element(x.element) + "_" + x.column
@@ -310,8 +315,20 @@ func (w *writer) element(name string) string {
 }
 
 // search writes a function over the columns of an array that a predicate of its elements looks at.
-func (w *writer) search(function, element string, p pred) {
+func (w *writer) search(function string, in array, element string, p pred) {
 	name := w.element(element)
+	if in.keys() || in.texts != nil {
+		column, of := keyColumn, "mapKeys("+in.size+")"
+		if in.texts != nil {
+			column, of = textColumn, w.column(*in.texts)
+		}
+		w.add(function, "(", name, "_", column, " -> ")
+		w.within++
+		w.pred(p)
+		w.within--
+		w.add(", ", of, ")")
+		return
+	}
 	var columns []string
 	for _, x := range operands(p, nil) {
 		if x.element == element && !slices.Contains(columns, x.column) {
@@ -335,6 +352,9 @@ func (w *writer) search(function, element string, p pred) {
 
 // key writes the key of a map, which is part of a shape.
 func (w *writer) key(x operand) string {
+	if x.by != "" {
+		return w.element(x.by) + "_" + keyColumn
+	}
 	if w.shape {
 		return fmt.Sprintf("%q", *x.key)
 	}

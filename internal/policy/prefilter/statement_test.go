@@ -18,7 +18,7 @@ func grant(column, element string) operand {
 }
 
 func grants() array {
-	return array{access.SchemaOf(access.SubjectAccount).Root.Field("grants"), "grants_entitlement_id", []string{"grants_known"}}
+	return array{node: access.SchemaOf(access.SubjectAccount).Root.Field("grants"), size: "grants_entitlement_id", known: []string{"grants_known"}}
 }
 
 // No constant is part of the text, and equal ones share a parameter, as equal tests share an atom.

@@ -22,6 +22,7 @@ const maxDropped = 20
 type translator struct {
 	schema  *access.Schema
 	support map[string][]*ast.Rule // helpers that were not inlined, by ref
+	helpers func(ast.Ref) []*ast.Rule
 	data    func(ast.Ref) (ast.Value, bool)
 	dropped []Dropped
 	drops   int
@@ -40,6 +41,25 @@ func newTranslator(schema *access.Schema, left *rego.PartialQueries) *translator
 		}
 	}
 	return t
+}
+
+// rules are those of a helper that was not inlined: partial evaluation does not go into comprehensions.
+func (t *translator) rules(name string) []*ast.Rule {
+	if rules, ok := t.support[name]; ok || t.helpers == nil || !strings.HasPrefix(name, "data.") {
+		return rules
+	}
+	var rules []*ast.Rule
+	if ref, err := ast.ParseRef(name); err == nil {
+		rules = t.helpers(ref)
+		for _, r := range rules {
+			if !r.Ref().Equal(ref) { // it has a name that is computed
+				rules = nil
+				break
+			}
+		}
+	}
+	t.support[name] = rules
+	return rules
 }
 
 // scope says what the variables of a body stand for.
@@ -248,7 +268,7 @@ func (t *translator) binds(x *ast.Expr, s *scope, there *[]ast.Ref) bool {
 
 // lookUp is what a ref to data leads to, nil if it is no such ref or leads nowhere.
 func (t *translator) lookUp(r ast.Ref) *ast.Term {
-	if !r.HasPrefix(ast.DefaultRootRef) || !r.IsGround() || t.support[r.String()] != nil || t.data == nil {
+	if !r.HasPrefix(ast.DefaultRootRef) || !r.IsGround() || t.rules(r.String()) != nil || t.data == nil {
 		return nil
 	}
 	if v, ok := t.data(r); ok && ast.IsConstant(v) {
@@ -301,7 +321,7 @@ func (t *translator) yields(x *ast.Expr) (call, out *ast.Term) {
 					return o[0], o[1]
 				}
 			case ast.Ref:
-				if t.support[v.String()] != nil {
+				if t.rules(v.String()) != nil {
 					return o[0], o[1]
 				}
 			}
@@ -320,34 +340,44 @@ func (t *translator) search(rest []*ast.Expr, there []ast.Ref, s *scope) []ast.V
 	var order []ast.Var
 	visit := func(r ast.Ref) {
 		r = s.expand(r)
-		node, known, at := t.schema.Root, []string(nil), 1
 		if !r.HasPrefix(ast.InputRootRef) {
 			return
 		}
-		for ; at < len(r); at++ {
+		node, known, within := t.schema.Root, []string(nil), "" // an element
+		for at := 1; at < len(r); at++ {
 			name, ok := r[at].Value.(ast.String)
-			if !ok {
-				break
+			if !ok || isMap(node) {
+				return
 			}
 			if node = node.Field(string(name)); node == nil {
 				return
 			}
-			known = t.presence(node, known)
-			if node.Array {
-				at++
-				break
+			if within == "" {
+				known = t.presence(node, known)
 			}
+			if !node.Array && !isMap(node) || at+1 == len(r) {
+				continue
+			}
+			at++
+			v, ok := r[at].Value.(ast.Var)
+			if !ok || s.taken[v] {
+				return
+			}
+			if !s.resolved(v) {
+				a, ok := arrayAt(node, known, within)
+				if !ok {
+					return
+				}
+				t.named++
+				s.elements[v] = element{a, fmt.Sprintf("e%d", t.named)}
+				order = append(order, v)
+			}
+			e, ok := s.elements[v]
+			if !ok || e.array.node != node || node.Leaf() {
+				return
+			}
+			within = e.name
 		}
-		if at >= len(r) || !node.Array || node.Leaf() {
-			return
-		}
-		v, ok := r[at].Value.(ast.Var)
-		if !ok || s.resolved(v) || s.taken[v] {
-			return
-		}
-		t.named++
-		s.elements[v] = element{array{node, firstLeaf(node).Column, known}, fmt.Sprintf("e%d", t.named)}
-		order = append(order, v)
 	}
 	for _, r := range there {
 		visit(r)
@@ -358,6 +388,23 @@ func (t *translator) search(rest []*ast.Expr, there []ast.Ref, s *scope) []ast.V
 		}
 	}
 	return order
+}
+
+// arrayAt is what can be gone through at a node, outside of elements or within one.
+func arrayAt(n *access.Node, known []string, within string) (array, bool) {
+	switch {
+	case n.Array && n.Leaf():
+		x := operand{column: n.Column, kind: other, element: within}
+		if within == "" {
+			x.known = known
+		}
+		return array{node: n, size: n.Column, known: x.known, texts: &x}, n.Type == access.String
+	case within != "":
+		return array{}, false
+	case n.Array:
+		return array{node: n, size: firstLeaf(n).Column, known: known}, true
+	}
+	return array{node: n, size: n.Column, known: known}, isMap(n)
 }
 
 // eachRef visits the refs of an expression outside of what has variables of its own.
@@ -587,7 +634,7 @@ func (t *translator) every(x *ast.Expr, e *ast.Every, s *scope, beside []*ast.Ex
 	}
 	t.named++
 	index := ast.Var(fmt.Sprintf("$every%d", t.named))
-	el := element{array{place.node, firstLeaf(place.node).Column, place.x.known}, fmt.Sprintf("e%d", t.named)}
+	el := element{array{node: place.node, size: firstLeaf(place.node).Column, known: place.x.known}, fmt.Sprintf("e%d", t.named)}
 	in.elements[index] = el
 	in.aliases[variable] = append(slices.Clone(ref), ast.NewTerm(index))
 	if e.Key != nil {
@@ -613,7 +660,7 @@ func (t *translator) bare(x *ast.Expr, term *ast.Term, s *scope) pair {
 	case ast.Boolean:
 		return exact(truth(v))
 	case ast.Ref:
-		if rules := t.support[v.String()]; rules != nil {
+		if rules := t.rules(v.String()); rules != nil {
 			return t.helper(x, rules)
 		}
 		return t.bareRef(x, v, s)
