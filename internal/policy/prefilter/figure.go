@@ -176,7 +176,7 @@ func (t *translator) figure(term *ast.Term, s *scope) (f figure, unsure []pred, 
 	}
 	if x, ok := t.operand(term, s); ok {
 		if x.kind != number || x.float {
-			return nil, nil, "whole numbers alone are reckoned with"
+			return nil, nil, "fractions are not reckoned with: write whole numbers, a percentage for a share"
 		}
 		return whole{x}, nil, ""
 	}
