@@ -278,6 +278,9 @@ func (t *translator) weighed(x *ast.Expr, op string, a, b *ast.Term, s *scope) p
 		return pair{disjunction(append([]pred{p}, unsure...)...), conjunction(p, negation(disjunction(unsure...)))}
 	}
 	if ast.IsConstant(b.Value) {
+		if op == "eq" && keyAlike(operand{kind: number}, b) {
+			return t.drop(x, whyKeyAlike)
+		}
 		if k := kindOf(b); k != number {
 			if !decides(op, int(number)-int(k)) {
 				return exact(truth(false))
