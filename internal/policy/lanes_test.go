@@ -413,6 +413,28 @@ findings contains {"message": "m", "key": name} if {
 	}
 }
 
+// A key of a table is a text that a number may find, however it was come by.
+func TestPrefilterAgreesOnKeys(t *testing.T) {
+	tb := openTable(t)
+	rows := perturbed(t, rand.New(rand.NewPCG(6, 7)), access.SubjectAccount, 200)
+	for _, key := range []string{
+		"input.account.days_since_login + 1", "max([input.account.days_since_login, 7])", "count([g | some g in input.grants; g.direct])",
+		"count([g | some g in input.grants; g.direct; g.approved])",
+	} {
+		rule := construct{name: "keys", body: "true"}.head(0) + "findings contains {\"message\": \"m\"} if data.tables[\"CON-000\"].days[" + key + "]\n"
+		pack, err := load(map[string]string{"p.rego": rule, "data.yaml": "days: {\"0\": a, \"1\": b, \"7\": c, \"30\": d, \"31\": e, x: f}\n"}, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := tb.full(t, pack, access.SubjectAccount, rows)
+		got, _, _ := tb.screened(t, pack, access.SubjectAccount, rows, store.Sample{})
+		wantAgreement(t, want, got)
+		if len(want.findings) == 0 {
+			t.Errorf("nothing is found by %s", key)
+		}
+	}
+}
+
 // A statement asks the same of all sources: where policies are set for one, all that judge its kind of subject stay in the
 // full lane, and those of other kinds don't.
 func TestPrefilterLeavesPoliciesBySource(t *testing.T) {

@@ -107,7 +107,7 @@ func (t *translator) compare(x *ast.Expr, op string, a, b *ast.Term, s *scope, b
 	}
 	if ast.IsConstant(b.Value) {
 		if op == "eq" && keyAlike(l, b) {
-			return t.drop(x, "as a key of a table or a parameter a text may stand for a number")
+			return t.drop(x, whyKeyAlike)
 		}
 		return t.compareConstant(x, op, l, b)
 	}
@@ -140,6 +140,8 @@ func keyAlike(l operand, c *ast.Term) bool {
 	}
 	return false
 }
+
+const whyKeyAlike = "as a key of a table or a parameter a text may stand for a number"
 
 func isCall(t *ast.Term, name string) bool {
 	call, ok := t.Value.(ast.Call)
@@ -210,6 +212,9 @@ func holding(body ast.Body, term *ast.Term) ast.Body {
 
 // counted translates the comparison of a number of elements with a constant, of which it is known where there are some.
 func (t *translator) counted(x *ast.Expr, op string, c *ast.Term, some pair) pair {
+	if op == "eq" && keyAlike(operand{kind: number}, c) {
+		return t.drop(x, whyKeyAlike)
+	}
 	none, one := decides(op, ast.Compare(ast.Number("0"), c.Value)), decides(op, ast.Compare(ast.Number("1"), c.Value))
 	order := ast.Compare(c.Value, ast.Number("1"))
 	switch alike := kindOf(c) != number || order < 0 || order == 0 && (op == "gte" || op == "lt"); {

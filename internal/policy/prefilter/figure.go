@@ -176,7 +176,7 @@ func (t *translator) figure(term *ast.Term, s *scope) (f figure, unsure []pred, 
 	}
 	if x, ok := t.operand(term, s); ok {
 		if x.kind != number || x.float {
-			return nil, nil, "whole numbers alone are reckoned with"
+			return nil, nil, "fractions are not reckoned with: write whole numbers, a percentage for a share"
 		}
 		return whole{x}, nil, ""
 	}
@@ -278,6 +278,9 @@ func (t *translator) weighed(x *ast.Expr, op string, a, b *ast.Term, s *scope) p
 		return pair{disjunction(append([]pred{p}, unsure...)...), conjunction(p, negation(disjunction(unsure...)))}
 	}
 	if ast.IsConstant(b.Value) {
+		if op == "eq" && keyAlike(operand{kind: number}, b) {
+			return t.drop(x, whyKeyAlike)
+		}
 		if k := kindOf(b); k != number {
 			if !decides(op, int(number)-int(k)) {
 				return exact(truth(false))

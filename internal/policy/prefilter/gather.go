@@ -150,6 +150,12 @@ func eachOpen(x *ast.Expr, visit func(ast.Var)) {
 		}
 	case *ast.Every:
 		eachOpenOf(terms.Domain, visit)
+	case *ast.Not:
+	default:
+		ast.WalkVars(x, func(v ast.Var) bool {
+			visit(v)
+			return false
+		})
 	}
 }
 
@@ -268,7 +274,7 @@ func (t *translator) tally(x *ast.Expr, op string, of, than *ast.Term, s *scope,
 	most := func(op string, n int64) pred { return tallied(outer.over, e.array, e.name, inner.over, op, n) }
 	least := func(op string, n int64) pred { return tallied(outer.under, e.array, e.name, inner.under, op, n) }
 	if c.set || o.set { // of those that are alike there is one
-		p = t.drop(x, "a count of what may be alike is not translated: gather it in an array")
+		t.drop(x, "a count of what may be alike is not translated: gather it in an array")
 		least = func(op string, n int64) pred {
 			if n > 1 {
 				return truth(decides(op, -1))

@@ -465,18 +465,18 @@ func eachVar(n any, s *scope, visit func(ast.Var)) {
 	walk(n)
 }
 
-// inner is the scope of a body within an expression: the variables of the expressions beside it are not its own.
+// inner is the scope of a body within an expression: the variables of the expressions beside it are not its own, but for those
+// of closures in them.
 func (t *translator) inner(s *scope, x *ast.Expr, beside []*ast.Expr) *scope {
 	in := s.clone()
 	for _, other := range beside {
 		if other == x {
 			continue
 		}
-		ast.WalkTerms(other, func(tm *ast.Term) bool {
-			if v, ok := tm.Value.(ast.Var); ok && !s.resolved(v) {
+		eachOpen(other, func(v ast.Var) {
+			if !s.resolved(v) {
 				in.taken[v] = true
 			}
-			return false
 		})
 	}
 	return in
