@@ -529,6 +529,74 @@ names := {name, "x"} if name := input.account.username`},
 	all := {name, "x"}
 	all.root`},
 	{name: "a member of a set in a helper's array", lane: LaneFull, body: `names[0].root`, rest: `names := [{name, "x"}] if name := input.account.username`},
+	{name: "through a helper's set", lane: LaneComplete, body: `some x in names
+	x == "root"`, rest: `names := {name, "x"} if name := input.account.username`},
+	{name: "not through a helper's set", lane: LaneComplete, body: `not odd`, rest: `odd if {
+	some x in names
+	x == "root"
+}
+names := {name, "x"} if name := input.account.username`},
+	{name: "through a helper's set to another field", lane: LaneComplete, body: `some x in names
+	x == input.account.mailbox_type`, rest: `names := {name, "user"} if name := input.account.username`},
+	{name: "not not through a helper's set to a field before", body: `not odd`, rest: `odd if not even
+even if {
+	wanted := input.account.mailbox_type
+	some x in names
+	wanted == x
+}
+names := {name, "user"} if name := input.account.username`},
+	{name: "through a helper's set below every", body: `every g in input.grants {
+		some x in names(g)
+		x != "a"
+	}`, rest: `names(g) := {name, "x"} if name := g.entitlement.name`},
+	{name: "through a function's set", body: `some g in input.grants
+	some x in names(g)
+	x in {"a", "alpha"}`, rest: `names(g) := {name, kind} if {
+	name := lower(g.entitlement.name)
+	kind := g.entitlement.kind
+}`},
+	{name: "through a function's set within a comprehension", body: `count([x | some g in input.grants; some x in names(g); x == "a"]) == 0`, rest: `names(g) := {name, "x"} if name := g.entitlement.name`},
+	{name: "through a function's set of alike", body: `count([x | some x in names(input.person)]) > 1`, rest: `names(p) := {a, b} if {
+	a := p.department
+	b := p.previous_department
+}`},
+	{name: "through a helper's set of sets", body: `some x in names
+	x.root`, rest: `names := {inner} if {
+	name := input.account.username
+	inner := {name, "x"}
+}`},
+	{name: "a set in a helper's set", lane: LaneFull, body: `some x in names
+	x.root`, rest: `names := {{name, "x"}, {"y"}} if name := input.account.username`},
+	{name: "through a helper's set of arrays", lane: LaneComplete, body: `some x in names
+	x[0] == "root"`, rest: `names := {[name, "x"], ["y"]} if name := input.account.username`},
+	{name: "through a helper's set by two names", lane: LaneFull, body: `some k, x in names
+	x == k
+	k == "root"`, rest: `names := {name, "x"} if name := input.account.username`},
+	{name: "every of a helper's set", lane: LaneFull, body: `every x in names { x != "root" }`, rest: `names := {name, "x"} if name := input.account.username`},
+	{name: "in a helper's set", lane: LaneFull, body: `"root" in names`, rest: `names := {name, "x"} if name := input.account.username`},
+	{name: "a field in a helper's set", lane: LaneFull, body: `not input.account.mailbox_type in names`, rest: `names := {name, "user"} if name := input.account.username`},
+	{name: "some of a constant in a helper's set", lane: LaneFull, body: `some "root" in names`, rest: `names := {name, "x"} if name := input.account.username`},
+	{name: "a count of a helper's set", lane: LaneFull, body: `count(names) == 2`, rest: `names := {name, "x"} if name := input.account.username`},
+	{name: "a helper's set alone", lane: LaneFull, body: `not names`, rest: `names := {name, "x"} if name := input.account.username`},
+	{name: "a variable in a helper's set", lane: LaneFull, body: `x := input.account.mailbox_type
+	names[x]`, rest: `names := {name, "user"} if name := input.account.username`},
+	{name: "a wildcard in a helper's set", lane: LaneComplete, body: `x := names[_]
+	x == "root"`, rest: `names := {name, "x"} if name := input.account.username`},
+	{name: "a helper's set by another helper", lane: LaneFull, body: `all.root`, rest: `all := names
+names := {name, "x"} if name := input.account.username`},
+	{name: "a function's set by another function", lane: LaneFull, body: `some x in all(input.account)
+	x == "root"`, rest: `all(a) := names(a)
+names(a) := {name, "x"} if name := a.username`},
+	{name: "a function's set by a variable", lane: LaneFull, body: `all := names(input.account)
+	some x in all
+	x == "root"`, rest: `names(a) := {name, "x"} if name := a.username`},
+	{name: "a function's set twice", lane: LaneFull, body: `all := names(input.account)
+	some x in all
+	x == "root"
+	all.x`, rest: `names(a) := {name, "x"} if name := a.username`},
+	{name: "else of a helper's set", lane: LaneFull, body: `names.root`, rest: `names := {"y"} if { input.account.locked } else := {name, "x"} if { name := input.account.username }`},
+	{name: "through an else of a helper's set", body: `some x in names
+	x == "root"`, rest: `names := {"root"} if { input.account.locked } else := {name, "x"} if { name := input.account.username }`},
 	{name: "an index by a text", body: `params.kinds[input.account.attributes.admin_count]`},
 	{name: "not an index by a text", body: `not params.kinds[input.account.attributes.admin_count]`},
 	{name: "a parameter of another type", lane: LaneFull, body: `startswith(input.account.username, params.limit)`},

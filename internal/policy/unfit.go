@@ -54,10 +54,12 @@ func unfit(c *ast.Compiler, p *Policy, modules []*module) string {
 			}
 		}
 	}
+	var compiled []*ast.Rule
 	for _, m := range modules {
 		for _, r := range m.ast.Rules {
 			written := r
 			if r := reached[placeOf(r.Location)]; r != nil {
+				compiled = append(compiled, r)
 				if why := definite(written.Copy()); why != "" {
 					return why
 				}
@@ -70,9 +72,6 @@ func unfit(c *ast.Compiler, p *Policy, modules []*module) string {
 				if why := alike(r); why != "" {
 					return why
 				}
-				if why := computedElement(r); why != "" {
-					return why
-				}
 				if why := computedKey(r); why != "" {
 					return why
 				}
@@ -81,6 +80,9 @@ func unfit(c *ast.Compiler, p *Policy, modules []*module) string {
 				}
 			}
 		}
+	}
+	if why := computedElements(compiled); why != "" {
+		return why
 	}
 	defined := map[string][]*ast.Rule{}
 	var paths []string
@@ -142,24 +144,6 @@ func alike(r *ast.Rule) string {
 			if a.Equal(b) && !ast.IsConstant(a.Value) || ofHelper(a) && ofHelper(b) {
 				loc := locate(x, r)
 				why = fmt.Sprintf("%s:%d: whether two values are there that may be the same one is lost in partial evaluation", loc.File, loc.Row)
-			}
-			return false
-		})
-	}
-	return why
-}
-
-// computedElement finds a helper's value with a set in it of whose elements some are variables: OPA's partial evaluation does
-// not look for others than the constants.
-func computedElement(r *ast.Rule) string {
-	why := ""
-	for ; r != nil; r = r.Else {
-		if isFindings(r) || r.Head.Value == nil {
-			continue
-		}
-		ast.WalkTerms(r.Head.Value, func(t *ast.Term) bool {
-			if _, ok := t.Value.(ast.Set); ok && why == "" && !ast.IsConstant(t.Value) {
-				why = fmt.Sprintf("%s:%d: a set with a computed element, as a value, is not partially evaluated", r.Location.File, r.Location.Row)
 			}
 			return false
 		})
