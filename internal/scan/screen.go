@@ -2,6 +2,8 @@ package scan
 
 import (
 	"context"
+	"iter"
+	"slices"
 
 	"github.com/lapse-audit/lapse/internal/access"
 	"github.com/lapse-audit/lapse/internal/policy"
@@ -30,6 +32,7 @@ const (
 type screening struct {
 	screen *policy.Screen
 	asked  store.Screen
+	asking *store.Asking // nil: subjects are made whole before they are asked
 }
 
 // screening prepares the prefilter lane; nil: the full lane it is.
@@ -60,9 +63,18 @@ func (o Options) screening(ctx context.Context, engine *policy.Engine, run *stor
 			o.Log.Debug("policy judges every subject", "policy", c.Policy, "reason", c.Why)
 		}
 	}
-	s := &screening{screen, asked(screen)}
+	s := &screening{screen: screen, asked: asked(screen)}
 	s.asked.Sample = store.Sample{Seed: run.ID, Every: max(1, subjects/sampleSize)}
-	return s, nil
+	if !store.Asks(kind) || s.every() {
+		return s, nil
+	}
+	s.asking, err = run.Ask(ctx, kind, s.asked)
+	return s, err
+}
+
+// every reports whether some policy judges every subject.
+func (s *screening) every() bool {
+	return slices.ContainsFunc(s.screen.Coverage, func(c policy.Coverage) bool { return c.Lane == policy.LaneFull })
 }
 
 // asked is a screen as the store takes it.
@@ -77,15 +89,32 @@ func asked(s *policy.Screen) store.Screen {
 // only is the screening that flags, of some policies, what s has passed over and the sample did not show.
 func (s *screening) only(policies []string) *screening {
 	screen := s.screen.Only(policies)
-	again := &screening{screen, asked(screen)}
+	again := &screening{screen: screen, asked: asked(screen)}
 	again.asked.Sample = s.asked.Sample
 	again.asked.Sample.LeftOut = true
+	if s.asking != nil {
+		again.asking = s.asking.Again(again.asked)
+	}
 	return again
+}
+
+// build makes of a slice what count and judge expect.
+func (s *screening) build(ctx context.Context, w *writer, kind access.SubjectKind, slice int) error {
+	if s == nil || s.asking == nil {
+		return w.build(ctx, kind, slice)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return s.asking.Build(ctx, slice)
 }
 
 // count counts a slice's subjects, as judge expects it.
 func (s *screening) count(ctx context.Context, run *store.Run, ev *policy.Evaluator, kind access.SubjectKind, slice int) error {
-	counts, err := run.CountVerdicts(ctx, kind, slice, s.asked)
+	count := func() ([]store.VerdictCount, error) { return run.CountVerdicts(ctx, kind, slice, s.asked) }
+	if s.asking != nil {
+		count = func() ([]store.VerdictCount, error) { return s.asking.Count(ctx, slice) }
+	}
+	counts, err := count()
 	if err != nil {
 		return err
 	}
@@ -97,9 +126,24 @@ func (s *screening) count(ctx context.Context, run *store.Run, ev *policy.Evalua
 	return nil
 }
 
+// subjects are those of a slice that some policy may flag, and the sample.
+func (s *screening) subjects(ctx context.Context, w *writer, kind access.SubjectKind, slice int) (iter.Seq2[store.Screened, error], error) {
+	if s.asking == nil {
+		return w.run.ScreenSubjects(ctx, kind, slice, s.asked), nil
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	answers, err := s.asking.Make(ctx, slice)
+	return s.asking.Judged(ctx, slice, answers), err
+}
+
 // judge evaluates those subjects of a slice that some policy may flag, and the sample.
-func (s *screening) judge(ctx context.Context, run *store.Run, ev *policy.Evaluator, kind access.SubjectKind, slice int, h *hits) error {
-	for subject, err := range run.ScreenSubjects(ctx, kind, slice, s.asked) {
+func (s *screening) judge(ctx context.Context, w *writer, ev *policy.Evaluator, kind access.SubjectKind, slice int, h *hits) error {
+	subjects, err := s.subjects(ctx, w, kind, slice)
+	if err != nil {
+		return err
+	}
+	for subject, err := range subjects {
 		if err != nil {
 			return err
 		}

@@ -69,11 +69,15 @@ func (r *Run) SubjectCount(ctx context.Context, kind access.SubjectKind) (n uint
 
 // CountVerdicts counts all subjects of a slice that was built.
 func (r *Run) CountVerdicts(ctx context.Context, kind access.SubjectKind, slice int, s Screen) ([]VerdictCount, error) {
+	return r.countVerdicts(ctx, subjectTable(kind), kind, slice, s)
+}
+
+func (r *Run) countVerdicts(ctx context.Context, table string, kind access.SubjectKind, slice int, s Screen) ([]VerdictCount, error) {
 	source := "''"
 	if access.SchemaOf(kind).Root.Lookup("source.uid") != nil {
 		source = "ifNull(source_uid, '')"
 	}
-	query := "SELECT " + source + ", CAST([" + strings.Join(s.Verdicts, ", ") + "], 'Array(UInt16)'), count()\nFROM " + asked(kind, s, s.Verdicts) +
+	query := "SELECT " + source + ", CAST([" + strings.Join(s.Verdicts, ", ") + "], 'Array(UInt16)'), count()\nFROM " + asked(table, s, s.Verdicts) +
 		" GROUP BY 1, 2 SETTINGS " + screenSettings
 	out, err := list(ctx, r.s, func(rows driver.Rows, c *VerdictCount) error { return rows.Scan(&c.Source, &c.Verdicts, &c.Subjects) },
 		query, r.screenParameters(slice, s)...)
@@ -122,6 +126,12 @@ func (r *Run) ScreenSubjects(ctx context.Context, kind access.SubjectKind, slice
 const screenSettings = "compile_expressions = 0"
 
 func screenQuery(kind access.SubjectKind, s Screen) string {
+	return "SELECT formatRow('RowBinary', " + strings.Join(columnNames(kind), ", ") + "), mask, sample, stands\n" +
+		screened(subjectTable(kind), kind, s) + " ORDER BY no SETTINGS max_block_size = 1024, " + screenSettings
+}
+
+// screened are the rows of a table that need looking at, with why.
+func screened(table string, kind access.SubjectKind, s Screen) string {
 	source, which := "''", ""
 	if access.SchemaOf(kind).Root.Lookup("source.uid") != nil {
 		source = "ifNull(source_uid, '')"
@@ -140,13 +150,13 @@ func screenQuery(kind access.SubjectKind, s Screen) string {
 	for i := range words {
 		nonzero[i] = fmt.Sprintf(" OR mask[%d] != 0", i+1)
 	}
-	return "SELECT formatRow('RowBinary', " + strings.Join(columnNames(kind), ", ") + "), mask, sample, stands\nFROM (SELECT *, [" + strings.Join(words, ", ") +
-		"] AS mask, CAST(" + sample + ", 'Bool') AS sample, CAST(" + stands + ", 'Bool') AS stands FROM " + asked(kind, s, s.Flags) + ")" +
-		" WHERE (sample OR stands" + strings.Join(nonzero, "") + ")" + which + " ORDER BY no SETTINGS max_block_size = 1024, " + screenSettings
+	return "FROM (SELECT *, [" + strings.Join(words, ", ") +
+		"] AS mask, CAST(" + sample + ", 'Bool') AS sample, CAST(" + stands + ", 'Bool') AS stands FROM " + asked(table, s, s.Flags) + ")" +
+		" WHERE (sample OR stands" + strings.Join(nonzero, "") + ")" + which
 }
 
-// asked is a slice of a kind's subjects, with those atoms that expressions use.
-func asked(kind access.SubjectKind, s Screen, expressions []string) string {
+// asked is a slice of a table of subjects, with those atoms that expressions use.
+func asked(table string, s Screen, expressions []string) string {
 	var columns strings.Builder
 	for i, a := range s.Atoms {
 		name := fmt.Sprintf("is%d", i+1)
@@ -154,7 +164,7 @@ func asked(kind access.SubjectKind, s Screen, expressions []string) string {
 			columns.WriteString(", " + a + " AS " + name)
 		}
 	}
-	return "(SELECT *" + columns.String() + " FROM " + subjectTable(kind) + " WHERE run = {run:UInt64} AND slice = {slice:UInt32})"
+	return "(SELECT *" + columns.String() + " FROM " + table + " WHERE run = {run:UInt64} AND slice = {slice:UInt32})"
 }
 
 // names reports whether an expression calls something by a name.

@@ -1,0 +1,187 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+
+	"github.com/lapse-audit/lapse/internal/access"
+)
+
+// Asking asks a screen of a run's subjects before they are made. Of all subjects only those columns are made that the screen
+// looks at; the few that it says need looking at are then made whole. What names and paths cost is so paid for these alone.
+//
+// For each slice: Build → Count → Make → Judged. Build and Make write, so one goroutine at a time calls them. Slices are
+// independent of each other.
+type Asking struct {
+	run     *Run
+	kind    access.SubjectKind
+	screen  Screen
+	columns []string // that the screen looks at, and those that say which subject it is
+	ranges  []span
+	build   string
+	whole   string // the query of all columns
+}
+
+// askedKinds are those of which there are many, and whose queries can be narrowed to some of them.
+var askedKinds = []access.SubjectKind{access.SubjectAccount, access.SubjectPerson, access.SubjectEntitlement}
+
+// Asks reports whether Ask serves a kind of subject.
+func Asks(kind access.SubjectKind) bool { return slices.Contains(askedKinds, kind) }
+
+func askedTable(kind access.SubjectKind) string  { return "asked_" + string(kind) }
+func judgedTable(kind access.SubjectKind) string { return "judged_" + string(kind) }
+
+// Ask prepares it. It may be called from WriteClosure on. What another Ask of the kind has made is gone.
+func (r *Run) Ask(ctx context.Context, kind access.SubjectKind, s Screen) (*Asking, error) {
+	a, err := r.ask(ctx, kind, s)
+	if err != nil {
+		return nil, fmt.Errorf("ask %s subjects of run %d: %w", kind, r.ID, err)
+	}
+	return a, nil
+}
+
+func (r *Run) ask(ctx context.Context, kind access.SubjectKind, s Screen) (*Asking, error) {
+	if !Asks(kind) {
+		return nil, fmt.Errorf("only subjects of %v are asked", askedKinds)
+	}
+	q, err := takeApart(kind)
+	if err != nil {
+		return nil, err
+	}
+	a := &Asking{run: r, kind: kind, screen: s, whole: subjectQuery(kind)}
+	var columns [][2]string
+	for _, c := range access.SchemaOf(kind).Columns() {
+		looks := func(expression string) bool { return mentions(expression, c.Name) }
+		if c.Name == "source_uid" || c.Name == subjectIDs[kind] || slices.ContainsFunc(s.Atoms, looks) ||
+			slices.ContainsFunc(s.Flags, looks) || slices.ContainsFunc(s.Verdicts, looks) {
+			columns = append(columns, [2]string{c.Name, c.Type})
+			a.columns = append(a.columns, c.Name)
+		}
+	}
+	if a.ranges, err = r.ranges(ctx, string(kind)); err != nil {
+		return nil, err
+	}
+	names := strings.Join(a.columns, ", ")
+	a.build = "INSERT INTO " + askedTable(kind) + " (run, slice, no, " + names + ")\nSELECT {run:UInt64}, {slice:UInt32}, no, " + names +
+		"\nFROM (\n" + q.only(a.columns) + ")" + buildSettings
+	if err := r.s.prepareTable(ctx, askedTable(kind), append(place(), columns...)); err != nil {
+		return nil, err
+	}
+	return a, r.s.prepareTable(ctx, judgedTable(kind), subjectColumns(kind))
+}
+
+// Again is the asking of another screen that looks at no other columns. Build has been called for all slices.
+func (a *Asking) Again(s Screen) *Asking {
+	again := *a
+	again.screen = s
+	return &again
+}
+
+func (a *Asking) fault(err error, what string, slice int) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s %s subjects, slice %d of run %d: %w", what, a.kind, slice, a.run.ID, err)
+}
+
+func (a *Asking) slice(slice int) (span, error) {
+	if slice < 0 || slice >= len(a.ranges) {
+		return span{}, fmt.Errorf("there are %d slices", len(a.ranges))
+	}
+	return a.ranges[slice], nil
+}
+
+// Build makes what the screen looks at.
+func (a *Asking) Build(ctx context.Context, slice int) error {
+	part, err := a.slice(slice)
+	if err == nil {
+		err = a.run.s.exec(ctx, a.build, a.run.parameters(part.parameters())...)
+	}
+	return a.fault(err, "build what is asked of", slice)
+}
+
+// Count is as Run.CountVerdicts.
+func (a *Asking) Count(ctx context.Context, slice int) ([]VerdictCount, error) {
+	return a.run.countVerdicts(ctx, askedTable(a.kind), a.kind, slice, a.screen)
+}
+
+// wholeAtATime is how many subjects are made whole at a time: a server that is reached over HTTP takes no more numbers in one
+// parameter.
+const wholeAtATime = 5000
+
+// Make makes those subjects whole that need looking at, and says which they are, in the order of their numbers.
+func (a *Asking) Make(ctx context.Context, slice int) ([]Answer, error) {
+	answers, err := a.make(ctx, slice)
+	return answers, a.fault(err, "make", slice)
+}
+
+// Answer is what a screen says of one subject that needs looking at.
+type Answer struct {
+	no     uint32
+	mask   []uint64
+	sample bool
+	stands bool
+}
+
+func (a *Asking) make(ctx context.Context, slice int) ([]Answer, error) {
+	part, err := a.slice(slice)
+	if err != nil {
+		return nil, err
+	}
+	scan := func(rows driver.Rows, w *Answer) error { return rows.Scan(&w.no, &w.mask, &w.sample, &w.stands) }
+	answers, err := list(ctx, a.run.s, scan, a.flagged(), a.run.screenParameters(slice, a.screen)...)
+	if err != nil {
+		return nil, err
+	}
+	if err := a.run.s.exec(ctx, fmt.Sprintf("ALTER TABLE %s DROP PARTITION %d", judgedTable(a.kind), slice)); err != nil {
+		return nil, err
+	}
+	insert := insertSubjects(judgedTable(a.kind), a.kind, ofNumbers(a.whole))
+	for some := range slices.Chunk(answers, wholeAtATime) {
+		numbers := make([]uint32, len(some))
+		for i, w := range some {
+			numbers[i] = w.no
+		}
+		part.first, part.last = numbers[0], numbers[len(numbers)-1]
+		args := append(part.parameters(), clickhouse.Named("numbers", numbers))
+		if err := a.run.s.exec(ctx, insert, a.run.parameters(args)...); err != nil {
+			return nil, err
+		}
+	}
+	return answers, nil
+}
+
+// flagged is the query of what ScreenSubjects gives, without the subjects.
+func (a *Asking) flagged() string {
+	return "SELECT no, mask, sample, stands\n" + screened(askedTable(a.kind), a.kind, a.screen) + " ORDER BY no SETTINGS " + screenSettings
+}
+
+// Judged yields the subjects that Make has made, as Run.ScreenSubjects does.
+func (a *Asking) Judged(ctx context.Context, slice int, answers []Answer) iter.Seq2[Screened, error] {
+	return func(yield func(Screened, error) bool) {
+		next := 0
+		for row, err := range a.run.subjects(ctx, judgedTable(a.kind), a.kind, slice) {
+			if err == nil && next == len(answers) {
+				err = fmt.Errorf("there are more than the %d that were asked for", len(answers))
+			}
+			if err != nil {
+				yield(Screened{}, a.fault(err, "read", slice))
+				return
+			}
+			w := answers[next]
+			next++
+			if !yield(Screened{row, w.mask, w.sample, w.stands}, nil) {
+				return
+			}
+		}
+		if next < len(answers) {
+			yield(Screened{}, a.fault(fmt.Errorf("there are %d of the %d that were asked for", next, len(answers)), "read", slice))
+		}
+	}
+}
