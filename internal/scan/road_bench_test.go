@@ -196,9 +196,11 @@ func (r *road) byHand(b *testing.B) {
 		b.Logf("  by hand, %s: %.2f s", step, (spent() - last).Seconds())
 		last = spent()
 	})
+	hand.Make()
 	counts := hand.Count()
 	took := spent() - start
-	b.Logf("by hand: %.2f s of processor, %.2f s, peak %d MB", took.Seconds(), time.Since(wall).Seconds(), peak(b)>>20)
+	b.Logf("by hand: %s; %.2f s of processor, %.2f s, peak %d MB", hand.Size(), took.Seconds(), time.Since(wall).Seconds(), peak(b)>>20)
+	b.ReportMetric(float64(took.Microseconds())/float64(r.company.Accounts), "µs/account_by_hand")
 	var differ []string
 	for i, id := range storetest.Written() {
 		if counts[i] != r.found[id] {

@@ -87,3 +87,23 @@ func (b *Beside) numbers(ctx context.Context, out *[]uint64, query string, args 
 	*out = values
 	return rows.Scan(dest...)
 }
+
+// Texts are the rows of a query of one text.
+func (b *Beside) Texts(query string, args ...any) (out []string) {
+	b.tb.Helper()
+	rows, err := b.conn.Query(b.tb.Context(), query, args...)
+	if err != nil {
+		b.tb.Fatal(err)
+	}
+	for rows.Next() {
+		var text string
+		if err := rows.Scan(&text); err != nil {
+			b.tb.Fatal(err)
+		}
+		out = append(out, text)
+	}
+	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+		b.tb.Fatal(err)
+	}
+	return out
+}
