@@ -52,6 +52,13 @@ func evaluate(ctx context.Context, o Options, run *store.Run) (judgement, error)
 		if err != nil {
 			return judgement{}, err
 		}
+		if screening != nil && screening.asking != nil {
+			a := asking{o: o, screening: screening, w: w, engine: engine, kind: kind, workers: workers}
+			if err := a.judgeAll(ctx, n); err != nil {
+				return judgement{}, err
+			}
+			continue
+		}
 		o.Progress.Phase(fmt.Sprintf("judging %s subjects", kind), n)
 		evaluators := make([]*policy.Evaluator, n)
 		err = each(ctx, workers, n, func(ctx context.Context, i int) error {
@@ -71,7 +78,7 @@ func evaluate(ctx context.Context, o Options, run *store.Run) (judgement, error)
 		err = each(ctx, workers, n, func(ctx context.Context, i int) error {
 			defer o.Progress.Advance(1)
 			h := &hits{w: w}
-			if err := again.judge(ctx, w, evaluators[i], kind, i, h); err != nil {
+			if err := again.judge(ctx, run, evaluators[i], kind, i, h); err != nil {
 				return err
 			}
 			return h.write()
@@ -158,7 +165,7 @@ func (h *hits) write() error {
 }
 
 func (w *writer) slice(ctx context.Context, ev *policy.Evaluator, kind access.SubjectKind, slice int, s *screening) error {
-	if err := s.build(ctx, w, kind, slice); err != nil {
+	if err := w.build(ctx, kind, slice); err != nil {
 		return err
 	}
 	h := &hits{w: w}
@@ -166,7 +173,7 @@ func (w *writer) slice(ctx context.Context, ev *policy.Evaluator, kind access.Su
 		if err := s.count(ctx, w.run, ev, kind, slice); err != nil {
 			return err
 		}
-		if err := s.judge(ctx, w, ev, kind, slice, h); err != nil {
+		if err := s.judge(ctx, w.run, ev, kind, slice, h); err != nil {
 			return err
 		}
 		return h.write()

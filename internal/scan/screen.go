@@ -3,7 +3,6 @@ package scan
 import (
 	"context"
 	"iter"
-	"slices"
 
 	"github.com/lapse-audit/lapse/internal/access"
 	"github.com/lapse-audit/lapse/internal/policy"
@@ -65,16 +64,7 @@ func (o Options) screening(ctx context.Context, engine *policy.Engine, run *stor
 	}
 	s := &screening{screen: screen, asked: asked(screen)}
 	s.asked.Sample = store.Sample{Seed: run.ID, Every: max(1, subjects/sampleSize)}
-	if !store.Asks(kind) || s.every() {
-		return s, nil
-	}
-	s.asking, err = run.Ask(ctx, kind, s.asked)
-	return s, err
-}
-
-// every reports whether some policy judges every subject.
-func (s *screening) every() bool {
-	return slices.ContainsFunc(s.screen.Coverage, func(c policy.Coverage) bool { return c.Lane == policy.LaneFull })
+	return s, s.ask(ctx, run, kind)
 }
 
 // asked is a screen as the store takes it.
@@ -92,32 +82,19 @@ func (s *screening) only(policies []string) *screening {
 	again := &screening{screen: screen, asked: asked(screen)}
 	again.asked.Sample = s.asked.Sample
 	again.asked.Sample.LeftOut = true
-	if s.asking != nil {
-		again.asking = s.asking.Again(again.asked)
-	}
 	return again
-}
-
-// build makes of a slice what count and judge expect.
-func (s *screening) build(ctx context.Context, w *writer, kind access.SubjectKind, slice int) error {
-	if s == nil || s.asking == nil {
-		return w.build(ctx, kind, slice)
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return s.asking.Build(ctx, slice)
 }
 
 // count counts a slice's subjects, as judge expects it.
 func (s *screening) count(ctx context.Context, run *store.Run, ev *policy.Evaluator, kind access.SubjectKind, slice int) error {
-	count := func() ([]store.VerdictCount, error) { return run.CountVerdicts(ctx, kind, slice, s.asked) }
-	if s.asking != nil {
-		count = func() ([]store.VerdictCount, error) { return s.asking.Count(ctx, slice) }
-	}
-	counts, err := count()
+	counts, err := run.CountVerdicts(ctx, kind, slice, s.asked)
 	if err != nil {
 		return err
 	}
+	return s.countIn(ev, counts)
+}
+
+func (s *screening) countIn(ev *policy.Evaluator, counts []store.VerdictCount) error {
 	for _, c := range counts {
 		if err := ev.Count(s.screen, c.Source, c.Verdicts, c.Subjects); err != nil {
 			return err
@@ -126,23 +103,12 @@ func (s *screening) count(ctx context.Context, run *store.Run, ev *policy.Evalua
 	return nil
 }
 
-// subjects are those of a slice that some policy may flag, and the sample.
-func (s *screening) subjects(ctx context.Context, w *writer, kind access.SubjectKind, slice int) (iter.Seq2[store.Screened, error], error) {
-	if s.asking == nil {
-		return w.run.ScreenSubjects(ctx, kind, slice, s.asked), nil
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	answers, err := s.asking.Make(ctx, slice)
-	return s.asking.Judged(ctx, slice, answers), err
+// judge evaluates those subjects of a slice that some policy may flag, and the sample.
+func (s *screening) judge(ctx context.Context, run *store.Run, ev *policy.Evaluator, kind access.SubjectKind, slice int, h *hits) error {
+	return s.judgeThese(ctx, ev, run.ScreenSubjects(ctx, kind, slice, s.asked), h)
 }
 
-// judge evaluates those subjects of a slice that some policy may flag, and the sample.
-func (s *screening) judge(ctx context.Context, w *writer, ev *policy.Evaluator, kind access.SubjectKind, slice int, h *hits) error {
-	subjects, err := s.subjects(ctx, w, kind, slice)
-	if err != nil {
-		return err
-	}
+func (s *screening) judgeThese(ctx context.Context, ev *policy.Evaluator, subjects iter.Seq2[store.Screened, error], h *hits) error {
 	for subject, err := range subjects {
 		if err != nil {
 			return err

@@ -16,8 +16,8 @@ import (
 // Asking asks a screen of a run's subjects before they are made. Of all subjects only those columns are made that the screen
 // looks at; the few that it says need looking at are then made whole. What names and paths cost is so paid for these alone.
 //
-// For each slice: Build → Count → Make → Judged. Build and Make write, so one goroutine at a time calls them. Slices are
-// independent of each other.
+// For each slice: Build → Count, Flagged. Then for parts of what is flagged: Make → Judged. Build and Make write, so one
+// goroutine at a time calls them. Slices and parts are independent of each other.
 type Asking struct {
 	run     *Run
 	kind    access.SubjectKind
@@ -83,11 +83,11 @@ func (a *Asking) Again(s Screen) *Asking {
 	return &again
 }
 
-func (a *Asking) fault(err error, what string, slice int) error {
+func (a *Asking) fault(err error, what string, part int) error {
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("%s %s subjects, slice %d of run %d: %w", what, a.kind, slice, a.run.ID, err)
+	return fmt.Errorf("%s %s subjects, part %d of run %d: %w", what, a.kind, part, a.run.ID, err)
 }
 
 func (a *Asking) slice(slice int) (span, error) {
@@ -111,16 +111,6 @@ func (a *Asking) Count(ctx context.Context, slice int) ([]VerdictCount, error) {
 	return a.run.countVerdicts(ctx, askedTable(a.kind), a.kind, slice, a.screen)
 }
 
-// wholeAtATime is how many subjects are made whole at a time: a server that is reached over HTTP takes no more numbers in one
-// parameter.
-const wholeAtATime = 5000
-
-// Make makes those subjects whole that need looking at, and says which they are, in the order of their numbers.
-func (a *Asking) Make(ctx context.Context, slice int) ([]Answer, error) {
-	answers, err := a.make(ctx, slice)
-	return answers, a.fault(err, "make", slice)
-}
-
 // Answer is what a screen says of one subject that needs looking at.
 type Answer struct {
 	no     uint32
@@ -129,49 +119,57 @@ type Answer struct {
 	stands bool
 }
 
-func (a *Asking) make(ctx context.Context, slice int) ([]Answer, error) {
-	part, err := a.slice(slice)
-	if err != nil {
-		return nil, err
-	}
+// Flagged says which subjects of a slice need looking at, in the order of their numbers.
+func (a *Asking) Flagged(ctx context.Context, slice int) ([]Answer, error) {
 	scan := func(rows driver.Rows, w *Answer) error { return rows.Scan(&w.no, &w.mask, &w.sample, &w.stands) }
-	answers, err := list(ctx, a.run.s, scan, a.flagged(), a.run.screenParameters(slice, a.screen)...)
-	if err != nil {
-		return nil, err
-	}
-	if err := a.run.s.exec(ctx, fmt.Sprintf("ALTER TABLE %s DROP PARTITION %d", judgedTable(a.kind), slice)); err != nil {
-		return nil, err
+	query := "SELECT no, mask, sample, stands\n" + screened(askedTable(a.kind), a.kind, a.screen) + " ORDER BY no SETTINGS " + screenSettings
+	answers, err := list(ctx, a.run.s, scan, query, a.run.screenParameters(slice, a.screen)...)
+	return answers, a.fault(err, "ask", slice)
+}
+
+// MakeAtATime is how many subjects are made whole at a time. Each time takes something whatever their number; but a server that
+// is reached over HTTP takes no more numbers in one parameter.
+const MakeAtATime = 5000
+
+// Weight is about how many grants so many subjects of a slice have, where a slice has 1 in all.
+func (a *Asking) Weight(slice, subjects int) float64 {
+	part := a.ranges[slice]
+	return float64(subjects) / float64(part.last-part.first+1)
+}
+
+// Make makes those subjects whole that answers are about, in the order of their numbers, as a part with a number of its own.
+func (a *Asking) Make(ctx context.Context, part int, answers []Answer) error {
+	return a.fault(a.make(ctx, part, answers), "make", part)
+}
+
+func (a *Asking) make(ctx context.Context, part int, answers []Answer) error {
+	if err := a.run.s.exec(ctx, fmt.Sprintf("ALTER TABLE %s DROP PARTITION %d", judgedTable(a.kind), part)); err != nil {
+		return err
 	}
 	insert := insertSubjects(judgedTable(a.kind), a.kind, ofNumbers(a.whole))
-	for some := range slices.Chunk(answers, wholeAtATime) {
+	for some := range slices.Chunk(answers, MakeAtATime) {
 		numbers := make([]uint32, len(some))
 		for i, w := range some {
 			numbers[i] = w.no
 		}
-		part.first, part.last = numbers[0], numbers[len(numbers)-1]
-		args := append(part.parameters(), clickhouse.Named("numbers", numbers))
+		args := append(span{uint32(part), numbers[0], numbers[len(numbers)-1]}.parameters(), clickhouse.Named("numbers", numbers))
 		if err := a.run.s.exec(ctx, insert, a.run.parameters(args)...); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return answers, nil
+	return nil
 }
 
-// flagged is the query of what ScreenSubjects gives, without the subjects.
-func (a *Asking) flagged() string {
-	return "SELECT no, mask, sample, stands\n" + screened(askedTable(a.kind), a.kind, a.screen) + " ORDER BY no SETTINGS " + screenSettings
-}
-
-// Judged yields the subjects that Make has made, as Run.ScreenSubjects does.
-func (a *Asking) Judged(ctx context.Context, slice int, answers []Answer) iter.Seq2[Screened, error] {
+// Judged yields the subjects of a part that Make has made, as Run.ScreenSubjects does.
+func (a *Asking) Judged(ctx context.Context, part int, answers []Answer) iter.Seq2[Screened, error] {
 	return func(yield func(Screened, error) bool) {
 		next := 0
-		for row, err := range a.run.subjects(ctx, judgedTable(a.kind), a.kind, slice) {
+		for row, err := range a.run.subjects(ctx, judgedTable(a.kind), a.kind, part) {
 			if err == nil && next == len(answers) {
 				err = fmt.Errorf("there are more than the %d that were asked for", len(answers))
 			}
 			if err != nil {
-				yield(Screened{}, a.fault(err, "read", slice))
+				yield(Screened{}, a.fault(err, "read", part))
 				return
 			}
 			w := answers[next]
@@ -181,7 +179,7 @@ func (a *Asking) Judged(ctx context.Context, slice int, answers []Answer) iter.S
 			}
 		}
 		if next < len(answers) {
-			yield(Screened{}, a.fault(fmt.Errorf("there are %d of the %d that were asked for", next, len(answers)), "read", slice))
+			yield(Screened{}, a.fault(fmt.Errorf("there are %d of the %d that were asked for", next, len(answers)), "read", part))
 		}
 	}
 }

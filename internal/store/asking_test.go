@@ -47,8 +47,11 @@ func testAsking(t *testing.T, r *Run) {
 				if err != nil {
 					t.Fatal(name, err)
 				}
-				answers, err := asking.Make(ctx, slice)
+				answers, err := asking.Flagged(ctx, slice)
 				if err != nil {
+					t.Fatal(name, err)
+				}
+				if err := asking.Make(ctx, slice, answers); err != nil {
 					t.Fatal(name, err)
 				}
 				var got []string
