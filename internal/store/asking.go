@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
 	"github.com/lapse-audit/lapse/internal/access"
@@ -36,6 +35,7 @@ func Asks(kind access.SubjectKind) bool { return slices.Contains(askedKinds, kin
 
 func askedTable(kind access.SubjectKind) string  { return "asked_" + string(kind) }
 func judgedTable(kind access.SubjectKind) string { return "judged_" + string(kind) }
+func pickedTable(kind access.SubjectKind) string { return "picked_" + string(kind) } // the numbers of what becomes whole
 
 // Ask prepares it. It may be called from WriteClosure on. What another Ask of the kind has made is gone.
 func (r *Run) Ask(ctx context.Context, kind access.SubjectKind, s Screen) (*Asking, error) {
@@ -71,6 +71,9 @@ func (r *Run) ask(ctx context.Context, kind access.SubjectKind, s Screen) (*Aski
 	a.build = "INSERT INTO " + askedTable(kind) + " (run, slice, no, " + names + ")\nSELECT {run:UInt64}, {slice:UInt32}, no, " + names +
 		"\nFROM (\n" + q.only(a.columns) + ")" + buildSettings
 	if err := r.s.prepareTable(ctx, askedTable(kind), append(place(), columns...)); err != nil {
+		return nil, err
+	}
+	if err := r.s.prepareTable(ctx, pickedTable(kind), place()); err != nil {
 		return nil, err
 	}
 	return a, r.s.prepareTable(ctx, judgedTable(kind), subjectColumns(kind))
@@ -127,8 +130,7 @@ func (a *Asking) Flagged(ctx context.Context, slice int) ([]Answer, error) {
 	return answers, a.fault(err, "ask", slice)
 }
 
-// MakeAtATime is how many subjects are made whole at a time. Each time takes something whatever their number; but a server that
-// is reached over HTTP takes no more numbers in one parameter.
+// MakeAtATime is about how many subjects are worth being made whole at a time: each time takes something whatever their number.
 const MakeAtATime = 5000
 
 // Weight is about how many grants so many subjects of a slice have, where a slice has 1 in all.
@@ -143,21 +145,36 @@ func (a *Asking) Make(ctx context.Context, part int, answers []Answer) error {
 }
 
 func (a *Asking) make(ctx context.Context, part int, answers []Answer) error {
-	if err := a.run.s.exec(ctx, fmt.Sprintf("ALTER TABLE %s DROP PARTITION %d", judgedTable(a.kind), part)); err != nil {
-		return err
-	}
-	insert := insertSubjects(judgedTable(a.kind), a.kind, ofNumbers(a.whole))
-	for some := range slices.Chunk(answers, MakeAtATime) {
-		numbers := make([]uint32, len(some))
-		for i, w := range some {
-			numbers[i] = w.no
-		}
-		args := append(span{uint32(part), numbers[0], numbers[len(numbers)-1]}.parameters(), clickhouse.Named("numbers", numbers))
-		if err := a.run.s.exec(ctx, insert, a.run.parameters(args)...); err != nil {
+	for _, table := range []string{pickedTable(a.kind), judgedTable(a.kind)} {
+		if err := a.run.s.exec(ctx, fmt.Sprintf("ALTER TABLE %s DROP PARTITION %d", table, part)); err != nil {
 			return err
 		}
 	}
-	return nil
+	if len(answers) == 0 {
+		return nil
+	}
+	if err := a.pick(ctx, part, answers); err != nil {
+		return err
+	}
+	these := span{uint32(part), answers[0].no, answers[len(answers)-1].no}
+	insert := insertSubjects(judgedTable(a.kind), a.kind, ofPicked(a.kind, a.whole))
+	return a.run.s.exec(ctx, insert, a.run.parameters(these.parameters())...)
+}
+
+// pick writes the numbers into a table. As a parameter they would be part of the statement's text in a dozen places, and of the
+// names of all that is computed with them.
+func (a *Asking) pick(ctx context.Context, part int, answers []Answer) error {
+	b, err := a.run.s.conn.PrepareBatch(ctx, "INSERT INTO "+pickedTable(a.kind)+" (run, slice, no)")
+	if err != nil {
+		return a.run.s.fault(ctx, err)
+	}
+	defer b.Close()
+	for _, w := range answers {
+		if err := b.Append(a.run.ID, uint32(part), w.no); err != nil {
+			return err
+		}
+	}
+	return a.run.s.fault(ctx, b.Send())
 }
 
 // Judged yields the subjects of a part that Make has made, as Run.ScreenSubjects does.

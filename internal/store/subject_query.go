@@ -130,7 +130,7 @@ func inName(c byte) bool {
 // numberRange is how the files say of which subjects they speak.
 var numberRange = regexp.MustCompile(`(\w+) BETWEEN \{first:UInt32\} AND \{last:UInt32\}`)
 
-// ofNumbers narrows a query to subjects in {numbers}.
-func ofNumbers(query string) string {
-	return numberRange.ReplaceAllString(query, "${0} AND ${1} IN {numbers:Array(UInt32)}")
+// ofPicked narrows a query to the subjects of a part that was picked.
+func ofPicked(kind access.SubjectKind, query string) string {
+	return numberRange.ReplaceAllString(query, "${0} AND ${1} IN (SELECT no FROM "+pickedTable(kind)+" WHERE slice = {slice:UInt32})")
 }
