@@ -23,8 +23,10 @@ const (
 const (
 	// manySubjects is from how many subjects on translating the policies pays.
 	manySubjects = 20_000
-	// sampleSize is about how many subjects of a kind are judged by all policies, to check the prefilter.
-	sampleSize = 2000
+	// sampleSize is about how many subjects of a kind are judged by all policies, to check the prefilter; of few subjects one in
+	// sampleShare, so that the check doesn't cost more than what it checks.
+	sampleSize  = 2000
+	sampleShare = 20
 )
 
 // screening is the prefilter lane for one kind of subject.
@@ -63,7 +65,7 @@ func (o Options) screening(ctx context.Context, engine *policy.Engine, run *stor
 		}
 	}
 	s := &screening{screen: screen, asked: asked(screen)}
-	s.asked.Sample = store.Sample{Seed: run.ID, Every: max(1, subjects/sampleSize)}
+	s.asked.Sample = store.Sample{Seed: run.ID, Every: max(sampleShare, subjects/sampleSize)}
 	return s, s.ask(ctx, run, kind)
 }
 
