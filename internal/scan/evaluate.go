@@ -52,6 +52,13 @@ func evaluate(ctx context.Context, o Options, run *store.Run) (judgement, error)
 		if err != nil {
 			return judgement{}, err
 		}
+		if screening != nil && screening.asking != nil {
+			a := asking{o: o, screening: screening, w: w, engine: engine, kind: kind, workers: workers}
+			if err := a.judgeAll(ctx, n); err != nil {
+				return judgement{}, err
+			}
+			continue
+		}
 		o.Progress.Phase(fmt.Sprintf("judging %s subjects", kind), n)
 		evaluators := make([]*policy.Evaluator, n)
 		err = each(ctx, workers, n, func(ctx context.Context, i int) error {

@@ -22,15 +22,18 @@ const (
 const (
 	// manySubjects is from how many subjects on translating the policies pays.
 	manySubjects = 20_000
-	// sampleSize is about how many subjects of a kind are judged by all policies, to check the prefilter.
-	sampleSize = 2000
+	// sampleSize is about how many subjects of a kind are judged by all policies, to check the prefilter; of few subjects one in
+	// sampleShare, so that the check doesn't cost more than what it checks.
+	sampleSize  = 2000
+	sampleShare = 20
 )
 
 // screening is the prefilter lane for one kind of subject.
 type screening struct {
 	screen *policy.Screen
 	asked  store.Screen
-	again  bool // its subjects are counted
+	again  bool          // its subjects are counted
+	asking *store.Asking // nil: subjects are made whole before they are asked
 }
 
 // screening prepares the prefilter lane; nil: the full lane it is.
@@ -62,8 +65,8 @@ func (o Options) screening(ctx context.Context, engine *policy.Engine, run *stor
 		}
 	}
 	s := &screening{screen: screen, asked: asked(screen)}
-	s.asked.Sample = store.Sample{Seed: run.ID, Every: max(1, subjects/sampleSize)}
-	return s, nil
+	s.asked.Sample = store.Sample{Seed: run.ID, Every: max(sampleShare, subjects/sampleSize)}
+	return s, s.ask(ctx, run, kind)
 }
 
 // asked is a screen as the store takes it.
@@ -91,12 +94,25 @@ func (s *screening) judge(ctx context.Context, run *store.Run, ev *policy.Evalua
 		return err
 	}
 	if !s.again {
-		for _, c := range screened.Counts {
-			if err := ev.Count(s.screen, c.Source, c.Facts, c.Subjects); err != nil {
-				return err
-			}
+		if err := s.count(ev, screened); err != nil {
+			return err
 		}
 	}
+	return s.evaluate(ctx, ev, screened, h)
+}
+
+// count counts the subjects of a slice.
+func (s *screening) count(ev *policy.Evaluator, screened *store.Screening) error {
+	for _, c := range screened.Counts {
+		if err := ev.Count(s.screen, c.Source, c.Facts, c.Subjects); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// evaluate evaluates what needs looking at.
+func (s *screening) evaluate(ctx context.Context, ev *policy.Evaluator, screened *store.Screening, h *hits) error {
 	for subject, err := range screened.Subjects(ctx) {
 		if err != nil {
 			return err

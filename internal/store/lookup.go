@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -44,17 +45,20 @@ var subjectIDs = map[access.SubjectKind]string{
 	access.SubjectLicense: "license_sku", access.SubjectSource: "source_uid",
 }
 
-// Subject is one subject as the policies of a run saw it. Only the subjects of the last run are kept: of others it is
-// ErrNotFound.
+// Subject is one subject as the policies of a run saw it. Only subjects of the last run are kept, and of those that the
+// prefilter has asked only the ones that policies have judged: of others it is ErrNotFound.
 func (s *Store) Subject(ctx context.Context, run uint64, subject finding.Subject) (access.Row, error) {
-	row, err := s.subject(ctx, run, subject)
+	row, err := s.subject(ctx, subjectTable(subject.Kind), run, subject)
+	if errors.Is(err, ErrNotFound) {
+		row, err = s.subject(ctx, judgedTable(subject.Kind), run, subject)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%s %s in run %d: %w", subject.Kind, subject.ID, run, err)
 	}
 	return row, nil
 }
 
-func (s *Store) subject(ctx context.Context, run uint64, subject finding.Subject) (access.Row, error) {
+func (s *Store) subject(ctx context.Context, table string, run uint64, subject finding.Subject) (access.Row, error) {
 	id, ok := subjectIDs[subject.Kind]
 	if !ok {
 		return nil, fmt.Errorf("unknown kind of subject")
@@ -64,7 +68,7 @@ func (s *Store) subject(ctx context.Context, run uint64, subject finding.Subject
 		return nil, err
 	}
 	names := columnNames(subject.Kind)
-	query := "SELECT formatRow('RowBinary', " + strings.Join(names, ", ") + ") FROM " + subjectTable(subject.Kind) +
+	query := "SELECT formatRow('RowBinary', " + strings.Join(names, ", ") + ") FROM " + table +
 		" WHERE run = {run:UInt64} AND " + id + " = {id:String}"
 	if slices.Contains(names, "source_uid") {
 		query += " AND source_uid = {source:String}"

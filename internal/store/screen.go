@@ -49,7 +49,8 @@ type Screening struct {
 
 	run     *Run
 	kind    access.SubjectKind
-	slice   int
+	table   string  // that the subjects are in
+	slice   int     // of it
 	found   []found // by number
 	columns []screenedColumn
 }
@@ -93,13 +94,17 @@ func (r *Run) SubjectCount(ctx context.Context, kind access.SubjectKind) (n uint
 
 // Screen asks all subjects of a slice that was built. It reads none of the columns that the screen says nothing about.
 func (r *Run) Screen(ctx context.Context, kind access.SubjectKind, slice int, s Screen) (*Screening, error) {
-	sc := &Screening{run: r, kind: kind, slice: slice, columns: screenedColumns(kind, s)}
+	return r.screen(ctx, subjectTable(kind), kind, slice, s)
+}
+
+func (r *Run) screen(ctx context.Context, table string, kind access.SubjectKind, slice int, s Screen) (*Screening, error) {
+	sc := &Screening{run: r, kind: kind, table: table, slice: slice, columns: screenedColumns(kind, s)}
 	type group struct {
 		FactCount
 		found [][]uint64
 	}
 	scan := func(rows driver.Rows, g *group) error { return rows.Scan(&g.Source, &g.Facts, &g.Subjects, &g.found) }
-	for g, err := range stream(ctx, r.s, scan, screenQuery(kind, s), r.screenParameters(slice, s)...) {
+	for g, err := range stream(ctx, r.s, scan, screenQuery(table, kind, s), r.screenParameters(slice, s)...) {
 		if err != nil {
 			return nil, fmt.Errorf("screen %s subjects, slice %d of run %d: %w", kind, slice, r.ID, err)
 		}
@@ -124,7 +129,7 @@ const screenSettings = "compile_expressions = 0"
 // screenQuery counts the subjects by their facts and gathers those that need looking at, each as its number, whether it is in
 // the sample and stands, and the mask. It takes ClickHouse longer to analyse than to answer: what it says counts, not
 // what it computes.
-func screenQuery(kind access.SubjectKind, s Screen) string {
+func screenQuery(table string, kind access.SubjectKind, s Screen) string {
 	source := "''"
 	if access.SchemaOf(kind).Root.Lookup("source.uid") != nil {
 		source = "ifNull(source_uid, '')"
@@ -150,7 +155,7 @@ func screenQuery(kind access.SubjectKind, s Screen) string {
 		found = "groupArrayIf([" + element + "], (in_sample OR standing" + flagged + ")" + unless + ")"
 	}
 	return "WITH " + strings.Join(with, ", ") + "\nSELECT of_source, CAST([" + strings.Join(s.Facts, ", ") + "], 'Array(UInt16)') AS facts, count(), " + found +
-		"\nFROM " + subjectTable(kind) + " WHERE run = {run:UInt64} AND slice = {slice:UInt32} GROUP BY of_source, facts SETTINGS " + screenSettings
+		"\nFROM " + table + " WHERE run = {run:UInt64} AND slice = {slice:UInt32} GROUP BY of_source, facts SETTINGS " + screenSettings
 }
 
 // atoms are those that facts and flags use, with their names.

@@ -61,6 +61,9 @@ func (c *screenedColumn) large() bool {
 	return strings.HasPrefix(c.Type, "Array(") || strings.HasPrefix(c.Type, "Map(")
 }
 
+// Found is how many subjects need looking at.
+func (sc *Screening) Found() int { return len(sc.found) }
+
 // Subjects yields the subjects that need looking at, by number, as Run.Subjects does. The slice must still be there.
 func (sc *Screening) Subjects(ctx context.Context) iter.Seq2[Screened, error] {
 	return func(yield func(Screened, error) bool) {
@@ -153,7 +156,7 @@ func (sc *Screening) rowsQuery(some []found) (query string, columns []access.Col
 		}
 		values = append(values, value)
 	}
-	return "SELECT formatRow('RowBinary', " + strings.Join(values, ", ") + ")\nFROM " + subjectTable(sc.kind) +
+	return "SELECT formatRow('RowBinary', " + strings.Join(values, ", ") + ")\nFROM " + sc.table +
 		" PREWHERE no BETWEEN {first:UInt32} AND {last:UInt32} AND no IN {numbers:Array(UInt32)}" +
 		" WHERE run = {run:UInt64} AND slice = {slice:UInt32} ORDER BY no SETTINGS max_block_size = 1024, " + screenSettings, columns, args
 }

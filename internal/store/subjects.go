@@ -20,11 +20,16 @@ func subjectTable(kind access.SubjectKind) string { return "subject_" + string(k
 
 // subjectColumns lists name and type of a subject table's columns: the schema's, and where a row belongs.
 func subjectColumns(kind access.SubjectKind) [][2]string {
-	columns := [][2]string{{"run", "UInt64"}, {"slice", "UInt32"}, {"no", "UInt32"}}
+	columns := place()
 	for _, c := range access.SchemaOf(kind).Columns() {
 		columns = append(columns, [2]string{c.Name, c.Type})
 	}
 	return columns
+}
+
+// place is where a row belongs.
+func place() [][2]string {
+	return [][2]string{{"run", "UInt64"}, {"slice", "UInt32"}, {"no", "UInt32"}}
 }
 
 func (s *Store) prepareSubjects(ctx context.Context) error {
@@ -37,7 +42,11 @@ func (s *Store) prepareSubjects(ctx context.Context) error {
 }
 
 func (s *Store) prepareSubject(ctx context.Context, kind access.SubjectKind) error {
-	table, want := subjectTable(kind), subjectColumns(kind)
+	return s.prepareTable(ctx, subjectTable(kind), subjectColumns(kind))
+}
+
+// prepareTable empties a table of subjects, or makes it anew if it has other columns.
+func (s *Store) prepareTable(ctx context.Context, table string, want [][2]string) error {
 	have, err := list(ctx, s, func(rows driver.Rows, c *[2]string) error { return rows.Scan(&c[0], &c[1]) },
 		"SELECT name, type FROM system.columns WHERE database = currentDatabase() AND table = {table:String} ORDER BY position",
 		clickhouse.Named("table", table))
@@ -96,9 +105,13 @@ func (r *Run) buildSubjects(ctx context.Context, kind access.SubjectKind, slice 
 	if err := r.s.exec(ctx, fmt.Sprintf("ALTER TABLE %s DROP PARTITION %d", subjectTable(kind), slice)); err != nil {
 		return err
 	}
-	query := "INSERT INTO " + subjectTable(kind) + " (run, slice, no, " + strings.Join(columnNames(kind), ", ") + ")\n" +
-		"SELECT {run:UInt64}, {slice:UInt32}, no, " + strings.Join(columnNames(kind), ", ") + "\nFROM (\n" + subjectQuery(kind) + ")" + buildSettings
-	return r.s.exec(ctx, query, r.parameters(ranges[slice].parameters())...)
+	return r.s.exec(ctx, insertSubjects(subjectTable(kind), kind, subjectQuery(kind)), r.parameters(ranges[slice].parameters())...)
+}
+
+// insertSubjects fills a table with the subjects of a query.
+func insertSubjects(table string, kind access.SubjectKind, query string) string {
+	names := strings.Join(columnNames(kind), ", ")
+	return "INSERT INTO " + table + " (run, slice, no, " + names + ")\nSELECT {run:UInt64}, {slice:UInt32}, no, " + names + "\nFROM (\n" + query + ")" + buildSettings
 }
 
 // subjectQuery is the SELECT that yields a kind's columns and no, for the numbers from {first} to {last}.
@@ -124,16 +137,27 @@ func columnNames(kind access.SubjectKind) []string {
 // it keeps the whole row's texts in memory. Breaking off stops the query.
 func (r *Run) Subjects(ctx context.Context, kind access.SubjectKind, slice int) iter.Seq2[access.Row, error] {
 	return func(yield func(access.Row, error) bool) {
-		fail := func(err error) {
-			yield(nil, fmt.Errorf("read %s subjects, slice %d of run %d: %w", kind, slice, r.ID, err))
+		for row, err := range r.subjects(ctx, subjectTable(kind), kind, slice) {
+			if err != nil {
+				err = fmt.Errorf("read %s subjects, slice %d of run %d: %w", kind, slice, r.ID, err)
+			}
+			if !yield(row, err) {
+				return
+			}
 		}
+	}
+}
+
+func (r *Run) subjects(ctx context.Context, table string, kind access.SubjectKind, slice int) iter.Seq2[access.Row, error] {
+	return func(yield func(access.Row, error) bool) {
+		fail := func(err error) { yield(nil, err) }
 		reader, err := newRowReader(access.SchemaOf(kind).Columns())
 		if err != nil {
 			fail(err)
 			return
 		}
 		scan := func(rows driver.Rows, packed *string) error { return rows.Scan(packed) }
-		query := "SELECT formatRow('RowBinary', " + strings.Join(columnNames(kind), ", ") + ") FROM " + subjectTable(kind) +
+		query := "SELECT formatRow('RowBinary', " + strings.Join(columnNames(kind), ", ") + ") FROM " + table +
 			" WHERE run = {run:UInt64} AND slice = {slice:UInt32} ORDER BY no SETTINGS max_block_size = 1024"
 		for packed, err := range stream(ctx, r.s, scan, query, clickhouse.Named("run", r.ID), clickhouse.Named("slice", slice)) {
 			if err != nil {

@@ -21,17 +21,16 @@ SELECT n.no, n.person_no, w.owner_no, if(n.peer, g.no, 0), a.source, a.id, a.use
     if(ifNull(a.enabled, false) AND o.after = 'true', hours(o.last_at), NULL),
     days_until(a.expires_at), a.keys_known, a.attributes, a.attributes_known, n.link_method, n.link_status,
     n.link_candidates, n.link_since
-FROM (SELECT * FROM accounts
+FROM (SELECT *, bitXor(reinterpretAsUInt128(sipHash128(id)), reinterpretAsUInt128(sipHash128(source))) AS sight FROM accounts
     WHERE (source, snapshot) IN (SELECT source, snapshot FROM run_inputs WHERE run = {run:UInt64})) AS a
 INNER JOIN work_numbers AS n ON n.source = a.source AND n.id = a.id
 LEFT ANY JOIN (SELECT no, source, department FROM work_groups) AS g ON g.source = n.source AND g.department = n.department
 LEFT ANY JOIN (SELECT account, last_used_at, never_used FROM work_usage WHERE sku = '' AND entitlement_no = 0) AS u
     ON u.account = n.no
 LEFT ANY JOIN (
-    SELECT source, id_hash, toNullable(min(first_seen)) AS seen FROM first_seen
+    SELECT bitXor(id_hash, reinterpretAsUInt128(sipHash128(source))) AS sight, toNullable(min(first_seen)) AS seen FROM first_seen
     WHERE kind = 'account' AND source IN (SELECT source FROM run_inputs WHERE run = {run:UInt64})
-    GROUP BY source, id_hash) AS f
-    ON f.source = a.source AND f.id_hash = reinterpretAsUInt128(sipHash128(a.id))
+    GROUP BY sight) AS f ON f.sight = a.sight
 LEFT ANY JOIN (
     SELECT source, subject, argMax(after, at) AS after, toNullable(max(at)) AS last_at
     FROM (

@@ -21,7 +21,15 @@ import data.lapse.lib
 
 findings contains {"key": source, "message": message, "evidence": evidence} if {
 	input.person.status in {"active", "leave"}
-	some source in {account.source | some account in input.accounts}
+	some one in input.accounts
+	one.enabled
+	one.kind == "human"
+	some other in input.accounts
+	other.source == one.source
+	other.id != one.id
+	other.enabled
+	other.kind == "human"
+	source := one.source
 	accounts := [account |
 		some account in input.accounts
 		account.source == source
