@@ -80,6 +80,10 @@ type Column struct {
 // are to be ignored.
 type Row []any
 
+// NotBuilt stands in a Row for a column that was left out because nobody was to read it. It is no value: whoever reads it all
+// the same has an error, and never takes it for something that is unknown.
+type NotBuilt struct{}
+
 // Schema is the shape of one subject.
 type Schema struct {
 	Kind SubjectKind

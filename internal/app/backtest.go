@@ -80,6 +80,8 @@ type BacktestOptions struct {
 	Chosen
 	Since    time.Time
 	Progress func(night, of int)
+
+	lane scan.Lane // in tests; "": as many subjects as there are say
 }
 
 // Backtest judges every kept night since a time again by the chosen policies.
@@ -110,21 +112,19 @@ func (a *App) Backtest(ctx context.Context, o BacktestOptions) (Backtest, error)
 	}
 	nights := nightsOf(runs, zone)
 	err = a.rejudging(ctx, "lapse policy backtest", func(ctx context.Context, s *store.Store) error {
+		again := scan.Rejudging{Store: s, Pack: pack, Only: ids(chosen), Workers: a.Config.Scan.Workers, Lane: o.lane, Sandbox: a.Sandbox}
 		for i, run := range nights {
 			if o.Progress != nil {
 				o.Progress(i+1, len(nights))
 			}
-			sandbox := a.Sandbox
-			if len(out.Nights) > 0 {
-				sandbox = nil // they were tried on the first night
-			}
-			judged, err := scan.Rejudge(ctx, s, run.ID, pack, ids(chosen), a.Config.Scan.Workers, sandbox)
+			judged, err := again.Run(ctx, run.ID)
 			if errors.Is(err, store.ErrNotFound) {
 				continue // pruned
 			}
 			if err != nil {
 				return err
 			}
+			again.Sandbox = nil // they were tried on the first night
 			night := Night{Day: run.Time.In(zone).Format(time.DateOnly), Run: run.ID, Time: run.Time, Incomplete: run.Status != store.RunComplete}
 			for _, in := range judged.Inputs {
 				if in.Status != store.InputFresh {

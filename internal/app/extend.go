@@ -100,7 +100,7 @@ func (a *App) Transfer(ctx context.Context, actor state.Actor, who, reason strin
 	}
 	var found []finding.Finding
 	err = a.rejudging(ctx, "lapse transfer", func(ctx context.Context, s *store.Store) error {
-		judged, err := scan.Rejudge(ctx, s, run.ID, pack, transferRules, a.Config.Scan.Workers, nil)
+		judged, err := scan.Rejudging{Store: s, Pack: pack, Only: transferRules, Workers: a.Config.Scan.Workers}.Run(ctx, run.ID)
 		if err != nil {
 			return err
 		}

@@ -167,7 +167,7 @@ func (e *Engine) newLane(ctx context.Context, pack *Pack, key laneKey) (*lane, e
 		}
 		category, _, _ := strings.Cut(p.ID, "-")
 		l.rules = append(l.rules, &rule{Policy: p, index: len(l.rules), category: category, applies: newApplicability(p, l.columns),
-			reads: reads(l.columns.schema.Root, slices.Concat(pack.library, p.modules))})
+			reads: reads(l.columns.schema.Root, pack.library, p.modules)})
 		modules = append(modules, p.modules...)
 	}
 	if len(l.rules) == 0 && key.source == "" {
@@ -178,7 +178,7 @@ func (e *Engine) newLane(ctx context.Context, pack *Pack, key laneKey) (*lane, e
 	if l.txn, err = l.store.NewTransaction(ctx); err != nil {
 		return nil, fmt.Errorf("policy parameters: %w", err)
 	}
-	l.reads = reads(l.columns.schema.Root, modules)
+	l.reads = reads(l.columns.schema.Root, pack.library, modules[len(pack.library):])
 	l.identity = newIdentity(key.kind, l.columns)
 	l.compiler = newCompiler("")
 	if l.compiler.Compile(copies(modules)); l.compiler.Failed() {

@@ -44,19 +44,19 @@ func (s *pathSet) child(name string) *pathSet {
 	return s.below[name]
 }
 
-// reads gathers what modules can read of a subject's document, so that nothing else need be built. It errs on the side of
-// too much: a value that is handed on as a whole counts as read whole.
-func reads(root *access.Node, modules []*module) *pathSet {
+// reads gathers what modules, and what they use of the library, can read of a subject's document, so that nothing else need be
+// built. It errs on the side of too much: a value that is handed on as a whole counts as read whole.
+func reads(root *access.Node, library, modules []*module) *pathSet {
 	r := &reader{root: root, set: &pathSet{}}
-	for _, m := range modules {
+	for _, m := range slices.Concat(library, modules) {
 		for _, i := range m.ast.Imports {
 			if ref, ok := i.Path.Value.(ast.Ref); ok && ref[0].Equal(ast.InputRootDocument) {
 				r.set.add(nil)
 			}
 		}
-		for _, rule := range m.ast.Rules {
-			r.rule(rule)
-		}
+	}
+	for _, rule := range reached(library, modules) {
+		r.rule(rule)
 	}
 	return r.set
 }

@@ -2,6 +2,7 @@ package scan
 
 import (
 	"context"
+	"iter"
 
 	"github.com/lapse-audit/lapse/internal/access"
 	"github.com/lapse-audit/lapse/internal/policy"
@@ -23,13 +24,20 @@ const (
 	// manySubjects is from how many subjects on translating the policies pays.
 	manySubjects = 20_000
 	// sampleSize is about how many subjects of a kind are judged by all policies, to check the prefilter.
-	sampleSize = 2000
+	sampleSize uint64 = 2000
 )
 
 // screening is the prefilter lane for one kind of subject.
 type screening struct {
 	screen *policy.Screen
 	asked  store.Screen
+}
+
+// screenable is a run whose subjects can be screened.
+type screenable interface {
+	SubjectCount(ctx context.Context, kind access.SubjectKind) (uint64, error)
+	CountVerdicts(ctx context.Context, kind access.SubjectKind, slice int, s store.Screen) ([]store.VerdictCount, error)
+	ScreenSubjects(ctx context.Context, kind access.SubjectKind, slice int, s store.Screen) iter.Seq2[store.Screened, error]
 }
 
 // screening prepares the prefilter lane; nil: the full lane it is.
@@ -60,9 +68,14 @@ func (o Options) screening(ctx context.Context, engine *policy.Engine, run *stor
 			o.Log.Debug("policy judges every subject", "policy", c.Policy, "reason", c.Why)
 		}
 	}
+	return newScreening(screen, run.ID, subjects, sampleSize), nil
+}
+
+// newScreening samples about so many of the subjects.
+func newScreening(screen *policy.Screen, seed, subjects, sample uint64) *screening {
 	s := &screening{screen, asked(screen)}
-	s.asked.Sample = store.Sample{Seed: run.ID, Every: max(1, subjects/sampleSize)}
-	return s, nil
+	s.asked.Sample = store.Sample{Seed: seed, Every: max(1, subjects/sample)}
+	return s
 }
 
 // asked is a screen as the store takes it.
@@ -84,7 +97,7 @@ func (s *screening) only(policies []string) *screening {
 }
 
 // count counts a slice's subjects, as judge expects it.
-func (s *screening) count(ctx context.Context, run *store.Run, ev *policy.Evaluator, kind access.SubjectKind, slice int) error {
+func (s *screening) count(ctx context.Context, run screenable, ev *policy.Evaluator, kind access.SubjectKind, slice int) error {
 	counts, err := run.CountVerdicts(ctx, kind, slice, s.asked)
 	if err != nil {
 		return err
@@ -98,20 +111,25 @@ func (s *screening) count(ctx context.Context, run *store.Run, ev *policy.Evalua
 }
 
 // judge evaluates those subjects of a slice that some policy may flag, and the sample.
-func (s *screening) judge(ctx context.Context, run *store.Run, ev *policy.Evaluator, kind access.SubjectKind, slice int, h *hits) error {
+func (s *screening) judge(ctx context.Context, run screenable, ev *policy.Evaluator, kind access.SubjectKind, slice int, h *hits) error {
+	return s.each(ctx, run, ev, kind, slice, h.add, h.writeMany)
+}
+
+// each does so; after follows each subject.
+func (s *screening) each(ctx context.Context, run screenable, ev *policy.Evaluator, kind access.SubjectKind, slice int, emit func(policy.Result) error, after func() error) error {
 	for subject, err := range run.ScreenSubjects(ctx, kind, slice, s.asked) {
 		if err != nil {
 			return err
 		}
 		if subject.Stands && !subject.Sample {
-			err = ev.EvalStanding(ctx, s.screen, subject.Row, subject.Mask, h.add)
+			err = ev.EvalStanding(ctx, s.screen, subject.Row, subject.Mask, emit)
 		} else {
-			err = ev.EvalScreened(ctx, s.screen, subject.Row, subject.Mask, subject.Sample, h.add)
+			err = ev.EvalScreened(ctx, s.screen, subject.Row, subject.Mask, subject.Sample, emit)
 		}
 		if err != nil {
 			return err
 		}
-		if err := h.writeMany(); err != nil {
+		if err := after(); err != nil {
 			return err
 		}
 	}

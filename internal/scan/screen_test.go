@@ -72,7 +72,8 @@ type scanned struct {
 	tallies  []finding.Tally
 }
 
-func scanOnce(t *testing.T, lane Lane, tamper func(*policy.Screen)) scanned {
+// engine is the path of libchdb.
+func engine(t testing.TB) string {
 	t.Helper()
 	library := os.Getenv("LAPSE_LIBCHDB")
 	if library == "" {
@@ -81,6 +82,12 @@ func scanOnce(t *testing.T, lane Lane, tamper func(*policy.Screen)) scanned {
 		}
 		t.Skip("LAPSE_LIBCHDB is not set: run `make test`")
 	}
+	return library
+}
+
+func scanOnce(t *testing.T, lane Lane, tamper func(*policy.Screen)) scanned {
+	t.Helper()
+	library := engine(t)
 	ctx, dir := t.Context(), t.TempDir()
 	facts, err := store.Open(ctx, store.Options{URL: "embedded:" + dir, Library: library})
 	if err != nil {

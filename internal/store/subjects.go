@@ -37,7 +37,11 @@ func (s *Store) prepareSubjects(ctx context.Context) error {
 }
 
 func (s *Store) prepareSubject(ctx context.Context, kind access.SubjectKind) error {
-	table, want := subjectTable(kind), subjectColumns(kind)
+	return s.prepareTable(ctx, subjectTable(kind), subjectColumns(kind))
+}
+
+// prepareTable empties a table of subjects, or makes it anew if it has other columns.
+func (s *Store) prepareTable(ctx context.Context, table string, want [][2]string) error {
 	have, err := list(ctx, s, func(rows driver.Rows, c *[2]string) error { return rows.Scan(&c[0], &c[1]) },
 		"SELECT name, type FROM system.columns WHERE database = currentDatabase() AND table = {table:String} ORDER BY position",
 		clickhouse.Named("table", table))
@@ -103,11 +107,7 @@ func (r *Run) buildSubjects(ctx context.Context, kind access.SubjectKind, slice 
 
 // subjectQuery is the SELECT that yields a kind's columns and no, for the numbers from {first} to {last}.
 func subjectQuery(kind access.SubjectKind) string {
-	text, err := sqlFiles.ReadFile("sql/" + subjectTable(kind) + ".sql")
-	if err != nil {
-		panic("store: " + err.Error())
-	}
-	return string(text)
+	return sqlFile(subjectTable(kind))
 }
 
 func columnNames(kind access.SubjectKind) []string {
