@@ -80,8 +80,6 @@ type BacktestOptions struct {
 	Chosen
 	Since    time.Time
 	Progress func(night, of int)
-
-	lane scan.Lane // in tests; "": as many subjects as there are say
 }
 
 // Backtest judges every kept night since a time again by the chosen policies.
@@ -112,7 +110,8 @@ func (a *App) Backtest(ctx context.Context, o BacktestOptions) (Backtest, error)
 	}
 	nights := nightsOf(runs, zone)
 	err = a.rejudging(ctx, "lapse policy backtest", func(ctx context.Context, s *store.Store) error {
-		again := scan.Rejudging{Store: s, Pack: pack, Only: ids(chosen), Workers: a.Config.Scan.Workers, Lane: o.lane, Sandbox: a.Sandbox}
+		again := a.rejudgingBy(s, pack, ids(chosen))
+		again.Sandbox = a.Sandbox
 		for i, run := range nights {
 			if o.Progress != nil {
 				o.Progress(i+1, len(nights))

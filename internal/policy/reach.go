@@ -44,15 +44,26 @@ func (r *reaching) take(m *module, rule *ast.Rule) {
 	}
 	r.taken[rule] = true
 	r.rules = append(r.rules, rule)
-	ast.WalkTerms(rule, func(t *ast.Term) bool {
-		switch v := t.Value.(type) {
-		case ast.Var:
-			r.follow(m, ast.Ref{t})
-		case ast.Ref:
-			r.follow(m, v)
-		}
-		return false
-	})
+	var walk func(any)
+	walk = func(x any) {
+		ast.WalkTerms(x, func(t *ast.Term) bool {
+			switch v := t.Value.(type) {
+			case ast.Var:
+				r.follow(m, ast.Ref{t})
+			case ast.Ref:
+				r.follow(m, v)
+				if _, ok := v[0].Value.(ast.Var); !ok { // f(x).name
+					walk(v[0])
+				}
+				for _, t := range v[1:] { // its head alone would be all that lies below it
+					walk(t)
+				}
+				return true
+			}
+			return false
+		})
+	}
+	walk(rule)
 }
 
 // follow takes what a ref in a module may stand for.

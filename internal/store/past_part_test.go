@@ -74,9 +74,6 @@ func TestPastPart(t *testing.T) {
 	}
 	check("everything", all)
 	check("both", Wanted{access.SubjectAccount: {"account_id", "account_privileged"}, access.SubjectPerson: {"person_id", "grants_known", "grants_entitlement_id"}})
-	if _, err := s.RevisitPart(ctx, info.ID, Wanted{access.SubjectAccount: {"account_nothing"}}); err != nil {
-		t.Errorf("no is always there: %v", err)
-	}
 }
 
 // groupOf tells columns apart by what they are made from.
