@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/lapse-audit/lapse/internal/access"
 	"github.com/lapse-audit/lapse/internal/finding"
 	"github.com/lapse-audit/lapse/internal/policy"
 	"github.com/lapse-audit/lapse/internal/scan"
@@ -105,8 +106,12 @@ func (a *App) Backtest(ctx context.Context, o BacktestOptions) (Backtest, error)
 	}
 	out := Backtest{Since: since.Format(time.DateOnly), Until: last.Time.In(zone).Format(time.DateOnly)}
 	tests := make([]*backtester, len(chosen))
+	var kinds []access.SubjectKind
 	for i, c := range chosen {
 		tests[i] = newBacktester(c)
+		if !slices.Contains(kinds, c.Subject) {
+			kinds = append(kinds, c.Subject)
+		}
 	}
 	nights := nightsOf(runs, zone)
 	err = a.rejudging(ctx, "lapse policy backtest", func(ctx context.Context, s *store.Store) error {
@@ -131,15 +136,12 @@ func (a *App) Backtest(ctx context.Context, o BacktestOptions) (Backtest, error)
 				}
 			}
 			out.Nights = append(out.Nights, night)
-			others := map[finding.Subject]map[string]bool{}
-			for f, err := range s.Findings(ctx, run.ID, store.FindingFilter{Statuses: []finding.Status{finding.Open}, Order: store.Unordered}) {
+			others := map[finding.Subject][]string{}
+			for f, err := range s.Flagged(ctx, run.ID, kinds) {
 				if err != nil {
 					return err
 				}
-				if others[f.Subject] == nil {
-					others[f.Subject] = map[string]bool{}
-				}
-				others[f.Subject][f.Policy] = true
+				others[f.Subject] = f.Policies
 			}
 			for _, t := range tests {
 				t.night(night.Day, judged, others)
@@ -206,7 +208,7 @@ func newBacktester(c candidate) *backtester {
 		subjects: map[finding.Subject]bool{}, overlap: map[string]map[finding.Subject]bool{}}
 }
 
-func (b *backtester) night(day string, judged scan.Rejudged, others map[finding.Subject]map[string]bool) {
+func (b *backtester) night(day string, judged scan.Rejudged, others map[finding.Subject][]string) {
 	id := b.out.Policy.ID
 	tally := sumTallies(id, judged.Tallies)
 	n := NightCount{Day: day, Evaluated: tally.Evaluated, NotEvaluable: tally.NotEvaluable}
@@ -234,7 +236,7 @@ func (b *backtester) night(day string, judged scan.Rejudged, others map[finding.
 		s.Example = Example{r.Fingerprint, r.Subject.Source, r.Subject.ID, r.Name, r.Assignee, r.Message}
 		s.Last = day
 		s.Nights++
-		for other := range others[r.Subject] {
+		for _, other := range others[r.Subject] {
 			if other == id {
 				continue
 			}

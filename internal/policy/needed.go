@@ -9,33 +9,40 @@ import (
 
 // Columns are those of a kind's table that evaluating its subjects looks at: what the policies read, what their METADATA
 // asks for, who the subject is, and what a screen tests, if there is one. A row may hold access.NotBuilt in all others. ok is
-// false if that is not known, and then a row has to have all: the kind has policies that are set by source.
-func (e *Engine) Columns(kind access.SubjectKind, screen *Screen) (columns []string, ok bool) {
+// false if that is not known, and then a row has to have all: the kind has policies that are set by source. tested are those
+// that a screen tests of every subject: the others are looked at only where a subject is evaluated.
+func (e *Engine) Columns(kind access.SubjectKind, screen *Screen) (columns, tested []string, ok bool) {
 	l := e.lanes[laneKey{kind, ""}]
 	if l == nil || e.bySource(kind) {
-		return nil, false
+		return nil, nil, false
 	}
 	n := needed{columns: l.columns, wanted: map[int]bool{}}
+	if screen != nil {
+		n.text(slices.Concat(screen.Atoms, screen.Flags, screen.Verdicts))
+		tested = n.names()
+	}
 	n.object(newDocument(l.columns, l.reads).root)
 	for _, r := range l.rules {
 		n.applicability(&r.applies)
 		n.identity(&l.identity, r.Assignee)
 	}
-	if screen != nil {
-		n.text(slices.Concat(screen.Atoms, screen.Flags, screen.Verdicts))
-	}
-	for i, c := range l.columns.schema.Columns() {
-		if n.wanted[i] {
-			columns = append(columns, c.Name)
-		}
-	}
-	return columns, true
+	return n.names(), tested, true
 }
 
 // needed gathers columns by their place.
 type needed struct {
 	columns *columns
 	wanted  map[int]bool
+}
+
+// names are the gathered columns in the schema's order.
+func (n *needed) names() (out []string) {
+	for i, c := range n.columns.schema.Columns() {
+		if n.wanted[i] {
+			out = append(out, c.Name)
+		}
+	}
+	return out
 }
 
 func (n *needed) object(o *object) {

@@ -59,7 +59,7 @@ func TestColumnsOfARule(t *testing.T) {
 			t.Errorf("%s: %v", c.name, err)
 			continue
 		}
-		columns, ok := newEngine(t, p, EngineOptions{Only: []string{"ACME-01"}}).Columns(access.SubjectAccount, nil)
+		columns, _, ok := newEngine(t, p, EngineOptions{Only: []string{"ACME-01"}}).Columns(access.SubjectAccount, nil)
 		if !ok {
 			t.Fatal("the columns are not known")
 		}

@@ -58,7 +58,7 @@ func (j Rejudging) Run(ctx context.Context, run uint64) (Rejudged, error) {
 		return Rejudged{}, err
 	}
 	defer engine.Close(context.WithoutCancel(ctx))
-	screens, wanted, err := j.prepare(ctx, engine)
+	screens, wanted, err := j.prepare(ctx, engine, info)
 	if err != nil {
 		return Rejudged{}, err
 	}
@@ -87,10 +87,11 @@ func (j Rejudging) Run(ctx context.Context, run uint64) (Rejudged, error) {
 }
 
 // prepare translates the policies for the prefilter, and says what they look at; nil if that is everything.
-func (j Rejudging) prepare(ctx context.Context, engine *policy.Engine) (map[access.SubjectKind]*policy.Screen, store.Wanted, error) {
+func (j Rejudging) prepare(ctx context.Context, engine *policy.Engine, info store.RunInfo) (map[access.SubjectKind]*policy.Screen, store.Wanted, error) {
 	screens, wanted := map[access.SubjectKind]*policy.Screen{}, store.Wanted{}
+	subjects := map[access.SubjectKind]uint64{access.SubjectAccount: info.Accounts, access.SubjectPerson: info.People, access.SubjectEntitlement: info.Entitlements}
 	for _, kind := range engine.Kinds() {
-		if j.Lane != LaneFull {
+		if j.Lane == LanePrefilter || j.Lane != LaneFull && subjects[kind] >= manySubjects {
 			screen, err := engine.Screen(ctx, kind)
 			if err != nil {
 				return nil, nil, err
@@ -100,9 +101,9 @@ func (j Rejudging) prepare(ctx context.Context, engine *policy.Engine) (map[acce
 			}
 			screens[kind] = screen
 		}
-		columns, ok := engine.Columns(kind, screens[kind])
+		columns, tested, ok := engine.Columns(kind, screens[kind])
 		if wanted != nil && ok {
-			wanted[kind] = columns
+			wanted[kind] = store.Part{Columns: columns, Tested: tested}
 		} else {
 			wanted = nil
 		}
@@ -134,7 +135,7 @@ func (j Rejudging) judge(ctx context.Context, past *store.Past, engine *policy.E
 		return err
 	}
 	var s *screening
-	if screen != nil && (j.Lane == LanePrefilter || subjects >= manySubjects) {
+	if screen != nil {
 		s = newScreening(screen, past.ID, subjects, rejudgedSample)
 	}
 	workers := j.Workers

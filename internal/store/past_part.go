@@ -14,14 +14,19 @@ import (
 	"github.com/lapse-audit/lapse/internal/access"
 )
 
-// Wanted are the kinds of subjects to make, and the columns of each that will be read.
-type Wanted map[access.SubjectKind][]string
+// Wanted are the kinds of subjects to make, and what will be read of each.
+type Wanted map[access.SubjectKind]Part
+
+// Part are columns of a kind. Those that are tested are made of all subjects. If some are, the others are made only of the
+// subjects that ScreenSubjects gives, and Subjects can't be asked.
+type Part struct{ Columns, Tested []string }
 
 // plan is what is done to make some columns of some kinds of subjects: the statements of a run, without those that make what
 // none of these columns comes from.
 type plan struct {
 	wanted   Wanted
-	subjects map[access.SubjectKind]string // the SELECT of each kind
+	subjects map[access.SubjectKind]string // the SELECT of all subjects of each kind
+	chosen   map[access.SubjectKind]string // the SELECT of those that were chosen, where it is another
 	steps    map[string]string             // the statements that are needed, by name
 	slices   []string                      // those of them that cut kinds into slices
 }
@@ -43,15 +48,22 @@ var wide = []string{"entitlements", "accounts", "direct"}
 // newPlan works back from the wanted columns: a statement is needed if one that is needed names its table, and a column of a
 // wide one if one that reads the table has a name like it. So what is read is never what was left out.
 func newPlan(wanted Wanted) (*plan, error) {
-	p := &plan{wanted: wanted, subjects: map[access.SubjectKind]string{}, steps: map[string]string{}}
+	p := &plan{wanted: wanted, subjects: map[access.SubjectKind]string{}, chosen: map[access.SubjectKind]string{}, steps: map[string]string{}}
 	var needed []string
-	for kind, columns := range wanted {
-		text, err := narrow(subjectQuery(kind), func(c string) bool { return c == "no" || slices.Contains(columns, c) })
+	for kind, part := range wanted {
+		text, err := narrow(subjectQuery(kind), func(c string) bool { return c == "no" || slices.Contains(part.Columns, c) })
 		if err != nil {
 			return nil, fmt.Errorf("make a part of %s subjects: %w", kind, err)
 		}
-		p.subjects[kind] = text
 		needed = append(needed, text)
+		if len(part.Tested) > 0 && strings.Contains(text, aRange) {
+			p.chosen[kind] = strings.ReplaceAll(text, aRange, "IN (SELECT no FROM "+chosenTable(kind)+" WHERE slice = {slice:UInt32})")
+			tested := p.tested(kind)
+			if text, err = narrow(subjectQuery(kind), func(c string) bool { return c == "no" || slices.Contains(tested, c) }); err != nil {
+				return nil, fmt.Errorf("make the tested part of %s subjects: %w", kind, err)
+			}
+		}
+		p.subjects[kind] = text
 	}
 	effective := slices.ContainsFunc([]string{"work_effective", "work_peers", "work_members"}, func(table string) bool { return someMention(needed, table) })
 	for _, kind := range slices.Sorted(maps.Keys(wanted)) {
@@ -136,9 +148,18 @@ func (p *plan) number(ctx context.Context, r *Run) error {
 // plainSlice is how many subjects without grants are made at a time.
 const plainSlice = 100_000
 
+// testedWeight is to a slice whose subjects are only tested what sliceWeight is to one with all names and paths.
+const testedWeight = 6 * sliceWeight
+
 // close is what follows from the closure.
 func (p *plan) close(ctx context.Context, r *Run) error {
-	cut := []driver.NamedValue{clickhouse.Named("weight", uint64(sliceWeight)), clickhouse.Named("base", uint64(accountWeight)), clickhouse.Named("size", uint64(plainSlice))}
+	weight := testedWeight
+	for kind := range p.wanted {
+		if p.chosen[kind] == "" {
+			weight = sliceWeight
+		}
+	}
+	cut := []driver.NamedValue{clickhouse.Named("weight", uint64(weight)), clickhouse.Named("base", uint64(accountWeight)), clickhouse.Named("size", uint64(plainSlice))}
 	if _, ok := p.steps["effective"]; ok && p.steps["slices_account"] == "" { // its ranges are those of accounts
 		if err := r.do(ctx, "slices_account", cut...); err != nil {
 			return err
@@ -183,15 +204,38 @@ func (p *plan) close(ctx context.Context, r *Run) error {
 
 func partTable(kind access.SubjectKind) string { return "work_subject_" + string(kind) }
 
-// columns are those that are made of a kind, in the schema's order.
-func (p *plan) columns(kind access.SubjectKind) []access.Column {
-	return slices.DeleteFunc(access.SchemaOf(kind).Columns(), func(c access.Column) bool { return !slices.Contains(p.wanted[kind], c.Name) })
+// chosenTable has the subjects of each slice that a screen has chosen.
+func chosenTable(kind access.SubjectKind) string { return "work_chosen_" + string(kind) }
+
+// aRange is how the statements keep to a slice.
+const aRange = "BETWEEN {first:UInt32} AND {last:UInt32}"
+
+// tested are the columns that a screen of a kind asks for.
+func (p *plan) tested(kind access.SubjectKind) []string {
+	return append(p.wanted[kind].Tested[:len(p.wanted[kind].Tested):len(p.wanted[kind].Tested)], "source_uid")
 }
 
-func (p *plan) names(kind access.SubjectKind) string {
-	var names []string
-	for _, c := range p.columns(kind) {
-		names = append(names, c.Name)
+// columns are those of a kind that are made of the chosen subjects, in the schema's order.
+func (p *plan) columns(kind access.SubjectKind) []access.Column {
+	return among(kind, p.wanted[kind].Columns)
+}
+
+// tabled are those that are made of all subjects.
+func (p *plan) tabled(kind access.SubjectKind) []access.Column {
+	if p.chosen[kind] == "" {
+		return p.columns(kind)
+	}
+	return among(kind, p.tested(kind))
+}
+
+func among(kind access.SubjectKind, names []string) []access.Column {
+	return slices.DeleteFunc(access.SchemaOf(kind).Columns(), func(c access.Column) bool { return !slices.Contains(names, c.Name) })
+}
+
+func named(columns []access.Column) string {
+	names := make([]string, len(columns))
+	for i, c := range columns {
+		names[i] = c.Name
 	}
 	return strings.Join(names, ", ")
 }
@@ -199,10 +243,14 @@ func (p *plan) names(kind access.SubjectKind) string {
 func (p *plan) prepare(ctx context.Context, s *Store) error {
 	for kind := range p.wanted {
 		columns := [][2]string{{"slice", "UInt32"}, {"no", "UInt32"}}
-		for _, c := range p.columns(kind) {
+		for _, c := range p.tabled(kind) {
 			columns = append(columns, [2]string{c.Name, c.Type})
 		}
-		if err := s.prepareTable(ctx, partTable(kind), columns); err != nil {
+		err := s.prepareTable(ctx, partTable(kind), columns)
+		if err == nil && p.chosen[kind] != "" {
+			err = s.prepareTable(ctx, chosenTable(kind), [][2]string{{"slice", "UInt32"}, {"no", "UInt32"}, {"mask", "Array(UInt64)"}, {"sample", "Bool"}})
+		}
+		if err != nil {
 			return fmt.Errorf("make table of parts of %s subjects: %w", kind, err)
 		}
 	}
@@ -220,7 +268,8 @@ func (p *plan) build(ctx context.Context, r *Run, kind access.SubjectKind, slice
 	if err := r.s.exec(ctx, fmt.Sprintf("ALTER TABLE %s DROP PARTITION %d", partTable(kind), slice)); err != nil {
 		return err
 	}
-	query := "INSERT INTO " + partTable(kind) + " (slice, no, " + p.names(kind) + ")\nSELECT {slice:UInt32}, no, " + p.names(kind) + "\nFROM (\n" + p.subjects[kind] + ")" + buildSettings
+	columns := named(p.tabled(kind))
+	query := "INSERT INTO " + partTable(kind) + " (slice, no, " + columns + ")\nSELECT {slice:UInt32}, no, " + columns + "\nFROM (\n" + p.subjects[kind] + ")" + buildSettings
 	return r.s.exec(ctx, query, r.parameters(ranges[slice].parameters())...)
 }
 
@@ -235,7 +284,7 @@ func (p *plan) reader(kind access.SubjectKind) (func(packed string) (access.Row,
 	row, to := make(access.Row, len(all)), make([]int, 0, len(columns))
 	for i, c := range all {
 		row[i] = access.NotBuilt{}
-		if slices.Contains(p.wanted[kind], c.Name) {
+		if slices.Contains(p.wanted[kind].Columns, c.Name) {
 			to = append(to, i)
 		}
 	}
@@ -284,7 +333,7 @@ func (p *plan) rows(ctx context.Context, r *Run, kind access.SubjectKind, query 
 
 // all reads all subjects of a slice.
 func (p *plan) all(ctx context.Context, r *Run, kind access.SubjectKind, slice int) iter.Seq2[Screened, error] {
-	query := "SELECT formatRow('RowBinary', " + p.names(kind) + "), CAST([], 'Array(UInt64)'), true FROM " + partTable(kind) +
+	query := "SELECT formatRow('RowBinary', " + named(p.tabled(kind)) + "), CAST([], 'Array(UInt64)'), true FROM " + partTable(kind) +
 		" WHERE slice = {slice:UInt32} ORDER BY no SETTINGS max_block_size = 1024"
 	return p.rows(ctx, r, kind, query, []any{clickhouse.Named("slice", slice)})
 }
@@ -324,8 +373,35 @@ func (p *plan) screen(ctx context.Context, r *Run, kind access.SubjectKind, slic
 	for i := range words {
 		some[i] = fmt.Sprintf(" OR mask[%d] != 0", i+1)
 	}
-	query := "SELECT formatRow('RowBinary', " + p.names(kind) + "), mask, sample\nFROM (SELECT *, [" + strings.Join(words, ", ") +
-		"] AS mask, CAST(" + sample + ", 'Bool') AS sample FROM " + p.asked(kind, s, s.Flags) + ")" +
-		" WHERE (sample" + strings.Join(some, "") + ")" + which + " ORDER BY no SETTINGS max_block_size = 1024, " + screenSettings
-	return p.rows(ctx, r, kind, query, r.screenParameters(slice, s))
+	chosen := "FROM (SELECT *, [" + strings.Join(words, ", ") + "] AS mask, CAST(" + sample + ", 'Bool') AS sample FROM " + p.asked(kind, s, s.Flags) + ")" +
+		" WHERE (sample" + strings.Join(some, "") + ")" + which
+	format := "SELECT formatRow('RowBinary', " + named(p.columns(kind)) + "), mask, sample\n"
+	if p.chosen[kind] == "" {
+		return p.rows(ctx, r, kind, format+chosen+" ORDER BY no SETTINGS max_block_size = 1024, "+screenSettings, r.screenParameters(slice, s))
+	}
+	return func(yield func(Screened, error) bool) {
+		n, err := p.choose(ctx, r, kind, slice, "SELECT {slice:UInt32}, no, mask, sample "+chosen+" SETTINGS "+screenSettings, r.screenParameters(slice, s))
+		if err != nil {
+			yield(Screened{}, err)
+			return
+		}
+		if n == 0 {
+			return
+		}
+		query := format + "FROM (\n" + p.chosen[kind] + ") AS made\nINNER JOIN (SELECT no, mask, sample FROM " + chosenTable(kind) +
+			" WHERE slice = {slice:UInt32}) AS of ON of.no = made.no ORDER BY made.no SETTINGS max_block_size = 1024"
+		p.rows(ctx, r, kind, query, r.parameters([]driver.NamedValue{clickhouse.Named("slice", slice)}))(yield)
+	}
+}
+
+// choose notes which subjects of a slice a query gives, and says how many.
+func (p *plan) choose(ctx context.Context, r *Run, kind access.SubjectKind, slice int, query string, args []any) (n uint64, err error) {
+	if err := r.s.exec(ctx, fmt.Sprintf("ALTER TABLE %s DROP PARTITION %d", chosenTable(kind), slice)); err != nil {
+		return 0, err
+	}
+	if err := r.s.exec(ctx, "INSERT INTO "+chosenTable(kind)+" (slice, no, mask, sample)\n"+query, args...); err != nil {
+		return 0, err
+	}
+	err = r.s.row(ctx, []any{&n}, "SELECT count() FROM "+chosenTable(kind)+" WHERE slice = {slice:UInt32}", clickhouse.Named("slice", slice))
+	return n, err
 }

@@ -36,7 +36,7 @@ func TestPastPart(t *testing.T) {
 		if err := p.WriteClosure(ctx, each(closeNesting(gather(t, p.Edges(ctx))))); err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		for kind, columns := range wanted {
+		for kind, part := range wanted {
 			got := rowsOf(t, p, kind)
 			if len(got) != len(want[kind]) || len(got) == 0 {
 				t.Errorf("%s: %d %s subjects, want %d", name, len(got), kind, len(want[kind]))
@@ -45,7 +45,7 @@ func TestPastPart(t *testing.T) {
 			for n, row := range got {
 				for i, c := range access.SchemaOf(kind).Columns() {
 					var expected any = access.NotBuilt{}
-					if slices.Contains(columns, c.Name) {
+					if slices.Contains(part.Columns, c.Name) {
 						expected = want[kind][n][i]
 					}
 					if !reflect.DeepEqual(expected, row[i]) {
@@ -61,7 +61,7 @@ func TestPastPart(t *testing.T) {
 		groups := map[string][]string{}
 		var order []string
 		for _, c := range access.SchemaOf(kind).Columns() {
-			all[kind] = append(all[kind], c.Name)
+			all[kind] = Part{Columns: append(all[kind].Columns, c.Name)}
 			group := groupOf(c)
 			if groups[group] == nil {
 				order = append(order, group)
@@ -69,11 +69,12 @@ func TestPastPart(t *testing.T) {
 			groups[group] = append(groups[group], c.Name)
 		}
 		for _, group := range order {
-			check(fmt.Sprintf("%s of %s", group, kind), Wanted{kind: groups[group]})
+			check(fmt.Sprintf("%s of %s", group, kind), Wanted{kind: {Columns: groups[group]}})
 		}
 	}
 	check("everything", all)
-	check("both", Wanted{access.SubjectAccount: {"account_id", "account_privileged"}, access.SubjectPerson: {"person_id", "grants_known", "grants_entitlement_id"}})
+	check("both", Wanted{access.SubjectAccount: {Columns: []string{"account_id", "account_privileged"}},
+		access.SubjectPerson: {Columns: []string{"person_id", "grants_known", "grants_entitlement_id"}}})
 }
 
 // groupOf tells columns apart by what they are made from.
