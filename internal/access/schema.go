@@ -80,7 +80,8 @@ type Column struct {
 // are to be ignored.
 type Row []any
 
-// Unread stands in a Row for a column that was not asked for, because nobody reads it.
+// Unread stands in a Row for a column that was left out because nobody reads it. It is no value: whoever reads it all the same
+// has an error, and never takes it for something that is unknown.
 type Unread struct{}
 
 // Schema is the shape of one subject.

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/lapse-audit/lapse/internal/access"
 	"github.com/lapse-audit/lapse/internal/finding"
 	"github.com/lapse-audit/lapse/internal/policy"
 	"github.com/lapse-audit/lapse/internal/scan"
@@ -105,26 +106,29 @@ func (a *App) Backtest(ctx context.Context, o BacktestOptions) (Backtest, error)
 	}
 	out := Backtest{Since: since.Format(time.DateOnly), Until: last.Time.In(zone).Format(time.DateOnly)}
 	tests := make([]*backtester, len(chosen))
+	var kinds []access.SubjectKind
 	for i, c := range chosen {
 		tests[i] = newBacktester(c)
+		if !slices.Contains(kinds, c.Subject) {
+			kinds = append(kinds, c.Subject)
+		}
 	}
 	nights := nightsOf(runs, zone)
 	err = a.rejudging(ctx, "lapse policy backtest", func(ctx context.Context, s *store.Store) error {
+		again := a.rejudgingBy(s, pack, ids(chosen))
+		again.Sandbox = a.Sandbox
 		for i, run := range nights {
 			if o.Progress != nil {
 				o.Progress(i+1, len(nights))
 			}
-			sandbox := a.Sandbox
-			if len(out.Nights) > 0 {
-				sandbox = nil // they were tried on the first night
-			}
-			judged, err := scan.Rejudge(ctx, s, run.ID, pack, ids(chosen), a.Config.Scan.Workers, sandbox)
+			judged, err := again.Run(ctx, run.ID)
 			if errors.Is(err, store.ErrNotFound) {
 				continue // pruned
 			}
 			if err != nil {
 				return err
 			}
+			again.Sandbox = nil // they were tried on the first night
 			night := Night{Day: run.Time.In(zone).Format(time.DateOnly), Run: run.ID, Time: run.Time, Incomplete: run.Status != store.RunComplete}
 			for _, in := range judged.Inputs {
 				if in.Status != store.InputFresh {
@@ -132,15 +136,12 @@ func (a *App) Backtest(ctx context.Context, o BacktestOptions) (Backtest, error)
 				}
 			}
 			out.Nights = append(out.Nights, night)
-			others := map[finding.Subject]map[string]bool{}
-			for f, err := range s.Findings(ctx, run.ID, store.FindingFilter{Statuses: []finding.Status{finding.Open}, Order: store.Unordered}) {
+			others := map[finding.Subject][]string{}
+			for f, err := range s.Flagged(ctx, run.ID, kinds) {
 				if err != nil {
 					return err
 				}
-				if others[f.Subject] == nil {
-					others[f.Subject] = map[string]bool{}
-				}
-				others[f.Subject][f.Policy] = true
+				others[f.Subject] = f.Policies
 			}
 			for _, t := range tests {
 				t.night(night.Day, judged, others)
@@ -207,7 +208,7 @@ func newBacktester(c candidate) *backtester {
 		subjects: map[finding.Subject]bool{}, overlap: map[string]map[finding.Subject]bool{}}
 }
 
-func (b *backtester) night(day string, judged scan.Rejudged, others map[finding.Subject]map[string]bool) {
+func (b *backtester) night(day string, judged scan.Rejudged, others map[finding.Subject][]string) {
 	id := b.out.Policy.ID
 	tally := sumTallies(id, judged.Tallies)
 	n := NightCount{Day: day, Evaluated: tally.Evaluated, NotEvaluable: tally.NotEvaluable}
@@ -235,7 +236,7 @@ func (b *backtester) night(day string, judged scan.Rejudged, others map[finding.
 		s.Example = Example{r.Fingerprint, r.Subject.Source, r.Subject.ID, r.Name, r.Assignee, r.Message}
 		s.Last = day
 		s.Nights++
-		for other := range others[r.Subject] {
+		for _, other := range others[r.Subject] {
 			if other == id {
 				continue
 			}

@@ -3,6 +3,7 @@ package app_test
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -10,6 +11,8 @@ import (
 
 	"github.com/lapse-audit/lapse/internal/app"
 	"github.com/lapse-audit/lapse/internal/finding"
+	"github.com/lapse-audit/lapse/internal/policy"
+	"github.com/lapse-audit/lapse/internal/scan"
 	"github.com/lapse-audit/lapse/internal/store"
 )
 
@@ -25,6 +28,7 @@ func backtested(t *testing.T, a *app.App, nights int) {
 		t.Fatal(err)
 	}
 	slices.Reverse(runs)
+	rejudged(t, a, s, runs)
 	policies := []string{"LVR-01", "DOR-01", "LIC-02", "ORP-01", "PEER-01"}
 	b, err := a.Backtest(t.Context(), app.BacktestOptions{Chosen: app.Chosen{IDs: policies}, Since: runs[0].Time})
 	if err != nil {
@@ -144,6 +148,72 @@ func backtested(t *testing.T, a *app.App, nights int) {
 			t.Errorf("try %s: %d new, %d gone, %d stand: %s", p.Policy.ID, p.New, p.Gone, p.Same, p.Failed)
 		}
 	}
+}
+
+// rejudged judges the last night again by every policy by itself, of which no more is made than it looks at, in either lane.
+// Each must say the very same as when everything is made and all are asked together.
+func rejudged(t *testing.T, a *app.App, s *store.Store, runs []store.RunInfo) {
+	t.Helper()
+	pack, err := a.Pack()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ids []string
+	for _, p := range pack.Policies() {
+		ids = append(ids, p.ID)
+	}
+	last := runs[len(runs)-1].ID
+	whole, err := scan.Rejudging{Store: s, Pack: pack, Only: ids, Lane: scan.LaneFull, Whole: true}.Run(t.Context(), last)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	for i, id := range ids {
+		if testing.Short() && i%3 > 0 {
+			continue
+		}
+		lane := scan.LanePrefilter
+		if i%4 == 0 {
+			lane = scan.LaneFull
+		}
+		part, err := scan.Rejudging{Store: s, Pack: pack, Only: []string{id}, Lane: lane}.Run(t.Context(), last)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, got := sayings(whole, id), sayings(part, id)
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s, %s lane (-of everything +of what it looks at):\n%s", id, lane, diff)
+		}
+		found += len(want.Results)
+	}
+	if found == 0 {
+		t.Error("nothing was found, so nothing is shown")
+	}
+}
+
+// saying is what one policy says of a night.
+type saying struct {
+	Results []policy.Result
+	Tallies []finding.Tally
+	Failure string
+}
+
+func sayings(r scan.Rejudged, id string) (out saying) {
+	for _, result := range r.Results {
+		if result.Policy == id {
+			out.Results = append(out.Results, result)
+		}
+	}
+	slices.SortFunc(out.Results, func(a, b policy.Result) int { return strings.Compare(string(a.Fingerprint), string(b.Fingerprint)) })
+	for _, tally := range r.Tallies {
+		if tally.Policy == id {
+			out.Tallies = append(out.Tallies, tally)
+		}
+	}
+	if err := r.Failures[id]; err != nil {
+		out.Failure = err.Error()
+	}
+	return out
 }
 
 func has(night map[finding.Fingerprint]finding.Finding, f finding.Fingerprint) bool {

@@ -10,7 +10,6 @@ import (
 	"github.com/lapse-audit/lapse/internal/access"
 	"github.com/lapse-audit/lapse/internal/finding"
 	"github.com/lapse-audit/lapse/internal/remediate"
-	"github.com/lapse-audit/lapse/internal/scan"
 	"github.com/lapse-audit/lapse/internal/state"
 	"github.com/lapse-audit/lapse/internal/store"
 )
@@ -100,7 +99,7 @@ func (a *App) Transfer(ctx context.Context, actor state.Actor, who, reason strin
 	}
 	var found []finding.Finding
 	err = a.rejudging(ctx, "lapse transfer", func(ctx context.Context, s *store.Store) error {
-		judged, err := scan.Rejudge(ctx, s, run.ID, pack, transferRules, a.Config.Scan.Workers, nil)
+		judged, err := a.rejudgingBy(s, pack, transferRules).Run(ctx, run.ID)
 		if err != nil {
 			return err
 		}

@@ -82,6 +82,11 @@ func (a *App) rejudging(ctx context.Context, who string, f func(context.Context,
 	return scan.Writing(ctx, decisions, holder(who), a.Log, func(ctx context.Context, _ *state.Lease) error { return f(ctx, s) })
 }
 
+// rejudgingBy judges by some policies as a scan does.
+func (a *App) rejudgingBy(s *store.Store, pack *policy.Pack, policies []string) scan.Rejudging {
+	return scan.Rejudging{Store: s, Pack: pack, Only: policies, Workers: a.Config.Scan.Workers, Lane: scan.Lane(a.Config.Scan.Lane)}
+}
+
 // Count is a number of findings that share something.
 type Count struct {
 	Of   string `json:"of"`             // a source's uid, a person's key or a role

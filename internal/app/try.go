@@ -66,7 +66,9 @@ func (a *App) Try(ctx context.Context, c Chosen, examples int) (Try, error) {
 	out := Try{Run: last}
 	var judged scan.Rejudged
 	err = a.rejudging(ctx, "lapse policy try", func(ctx context.Context, s *store.Store) (err error) {
-		judged, err = scan.Rejudge(ctx, s, last.ID, pack, ids(chosen), a.Config.Scan.Workers, a.Sandbox)
+		again := a.rejudgingBy(s, pack, ids(chosen))
+		again.Sandbox = a.Sandbox
+		judged, err = again.Run(ctx, last.ID)
 		return err
 	})
 	if err != nil {

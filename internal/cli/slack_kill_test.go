@@ -190,8 +190,18 @@ func (w *works) killedListeners(s *state.State, slk *workspace, moments int) {
 		if err != nil {
 			w.t.Fatal(err)
 		}
-		time.AfterFunc(length*time.Duration(i)/time.Duration(moments), func() { _ = l.cmd.Process.Kill() })
-		_, err = slk.once(click)
+		// However busy the machine is, the first listener dies before it is asked and the last after it has answered.
+		switch kill := func() { _ = l.cmd.Process.Kill() }; i {
+		case 0:
+			kill()
+			_, err = slk.once(click)
+		case moments - 1:
+			_, err = slk.deliver(click)
+			kill()
+		default:
+			time.AfterFunc(length*time.Duration(i)/time.Duration(moments), kill)
+			_, err = slk.once(click)
+		}
 		<-l.ended
 		switch again = nil; {
 		case err != nil:
@@ -224,8 +234,8 @@ func (w *works) killedListeners(s *state.State, slk *workspace, moments int) {
 	if err != nil || len(made) != moments {
 		w.t.Errorf("%d plans, want one of each answer: %v", len(made), err)
 	}
-	if unanswered == 0 {
-		w.t.Error("every click was acknowledged: nothing was killed in time")
+	if unanswered == 0 || unanswered == moments {
+		w.t.Errorf("%d of %d clicks were not acknowledged: want some that were, and some that were not", unanswered, moments)
 	}
 	w.t.Logf("%d of %d clicks were not acknowledged", unanswered, moments)
 	w.run(0, "ledger", "verify")

@@ -67,11 +67,20 @@ func newIdentity(kind access.SubjectKind, c *columns) identity {
 	return i
 }
 
-// columns are all that results are filled from.
-func (i *identity) columns() []int {
+// columns are all that fill looks at for an assignee.
+func (i *identity) columns(assignee string) []int {
+	fields := append([]*field{i.source, i.sourceName, i.id, i.person, i.personName, i.personDepartment}, i.names...)
+	if i.kind == access.SubjectEntitlement {
+		fields = append(fields, i.owner, i.ownerName, i.ownerDepartment)
+	}
+	switch assignee {
+	case "account_owner":
+		fields = append(fields, i.owner, i.ownerStatus)
+	case "manager":
+		fields = append(fields, i.manager, i.managerStatus)
+	}
 	var out []int
-	for _, f := range append([]*field{i.source, i.sourceName, i.id, i.person, i.personName, i.personDepartment, i.manager, i.managerStatus,
-		i.owner, i.ownerStatus, i.ownerName, i.ownerDepartment}, i.names...) {
+	for _, f := range fields {
 		if f != nil {
 			out = append(out, f.columns()...)
 		}

@@ -44,7 +44,7 @@ type Screen struct {
 	Facts      []string // of a subject: see Evaluator.Count
 	Parameters []prefilter.Parameter
 	Coverage   []Coverage // by rule
-	Columns    [][]string // by rule: what it is evaluated by
+	Columns    [][]string // by rule: what it is evaluated by, and its results are filled from
 	Always     []string   // columns by which it is known who a subject is
 
 	lane     *lane
@@ -74,7 +74,7 @@ func (e *Engine) Screen(ctx context.Context, kind access.SubjectKind) (*Screen, 
 	if err != nil {
 		return nil, fmt.Errorf("screen %s subjects: %w", kind, err)
 	}
-	s := &Screen{Kind: kind, lane: l, Always: l.columns.names(l.identity.columns())}
+	s := &Screen{Kind: kind, lane: l, Always: l.columns.names(l.identity.columns(""))}
 	statement := prefilter.NewStatement()
 	for _, r := range l.rules {
 		flag, coverage, err := e.flag(ctx, l, c, r, statement)
@@ -82,7 +82,8 @@ func (e *Engine) Screen(ctx context.Context, kind access.SubjectKind) (*Screen, 
 			return nil, fmt.Errorf("screen %s subjects: %w", kind, err)
 		}
 		s.Flags, s.Coverage = append(s.Flags, flag), append(s.Coverage, coverage)
-		s.Columns = append(s.Columns, l.columns.names(slices.Concat(newDocument(l.columns, r.reads, map[int]*leaf{}).columns(), r.applies.columns())))
+		s.Columns = append(s.Columns, l.columns.names(slices.Concat(newDocument(l.columns, r.reads, map[int]*leaf{}).columns(),
+			r.applies.columns(), l.identity.columns(r.Assignee))))
 		s.addVerdict(r, statement)
 	}
 	s.Atoms, s.Parameters = statement.Atoms(), statement.Parameters()

@@ -4,29 +4,40 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync"
 
 	"github.com/lapse-audit/lapse/internal/access"
 	"github.com/lapse-audit/lapse/internal/policy"
 	"github.com/lapse-audit/lapse/internal/store"
 )
 
-// ask lets the screen be asked of subjects before they are made whole, if that pays: not where some policy judges every one.
-func (s *screening) ask(ctx context.Context, run *store.Run, kind access.SubjectKind) (err error) {
+// askable is a run, a new or a kept one.
+type askable interface {
+	Ask(ctx context.Context, kind access.SubjectKind, s store.Screen) (*store.Asking, error)
+}
+
+// asks reports whether it pays to ask the screen of subjects before they are made whole: not where some policy judges every one.
+func asks(s *policy.Screen) bool {
 	every := func(c policy.Coverage) bool { return c.Lane == policy.LaneFull }
-	if store.Asks(kind) && !slices.ContainsFunc(s.screen.Coverage, every) {
-		s.asking, err = run.Ask(ctx, kind, s.asked)
-	}
-	return err
+	return store.Asks(s.Kind) && !slices.ContainsFunc(s.Coverage, every)
 }
 
 // asking judges the subjects of one kind that are made whole only if need be.
 type asking struct {
 	*screening
-	o       Options
-	w       *writer
-	engine  *policy.Engine
-	kind    access.SubjectKind
-	workers int
+	asking   *store.Asking
+	engine   *policy.Engine
+	workers  int
+	progress Progress
+	writing  *sync.Mutex // held while subjects are made
+	taker    func() taker
+}
+
+// taker takes what is found. What it gathers is written at the end, and before where it has become much.
+type taker interface {
+	add(policy.Result) error
+	writeMany() error
+	write() error
 }
 
 // group are neighbouring slices. What needs looking at in them is made whole and judged together, by the evaluator that has
@@ -36,25 +47,28 @@ type group struct {
 	evaluator   *policy.Evaluator
 }
 
-// judgeAll judges the subjects of n slices.
-func (a *asking) judgeAll(ctx context.Context, n int) error {
-	a.o.Progress.Phase(fmt.Sprintf("screening %s subjects", a.kind), n)
+// judgeAll judges the subjects of a run, which are n slices.
+func (a *asking) judgeAll(ctx context.Context, run askable, n int) (err error) {
+	if a.asking, err = run.Ask(ctx, a.screen.Kind, a.asked); err != nil {
+		return err
+	}
+	a.progress.Phase(fmt.Sprintf("screening %s subjects", a.screen.Kind), n)
 	parts := make([]*store.Screening, n)
-	err := each(ctx, a.workers, n, func(ctx context.Context, i int) (err error) {
-		defer a.o.Progress.Advance(1)
+	err = each(ctx, a.workers, n, func(ctx context.Context, i int) (err error) {
+		defer a.progress.Advance(1)
 		if err := a.build(ctx, i); err != nil {
 			return err
 		}
-		parts[i], err = a.screening.asking.Screen(ctx, i)
+		parts[i], err = a.asking.Screen(ctx, i)
 		return err
 	})
 	if err != nil {
 		return err
 	}
 	groups := a.groups(parts)
-	a.o.Progress.Phase(fmt.Sprintf("judging %s subjects", a.kind), len(groups))
+	a.progress.Phase(fmt.Sprintf("judging %s subjects", a.screen.Kind), len(groups))
 	err = each(ctx, a.workers, len(groups), func(ctx context.Context, i int) error {
-		defer a.o.Progress.Advance(1)
+		defer a.progress.Advance(1)
 		g := &groups[i]
 		g.evaluator = a.engine.NewEvaluator()
 		some := parts[g.first : g.last+1]
@@ -63,7 +77,7 @@ func (a *asking) judgeAll(ctx context.Context, n int) error {
 				return err
 			}
 		}
-		return a.judgeGroup(ctx, a.screening, i, g, some)
+		return a.judgeGroup(ctx, a.screening, a.asking, i, g, some)
 	})
 	if err != nil {
 		return err
@@ -73,25 +87,25 @@ func (a *asking) judgeAll(ctx context.Context, n int) error {
 
 // judgeAgain lets the doubted policies judge what they have not.
 func (a *asking) judgeAgain(ctx context.Context, groups []group) error {
-	doubted := doubtsOf(a.engine.Doubts(), a.kind)
+	doubted := doubtsOf(a.engine.Doubts(), a.screen.Kind)
 	if len(doubted) == 0 {
 		return nil
 	}
 	again := a.only(doubted)
-	again.asking = a.screening.asking.Again(again.asked)
-	a.o.Progress.Phase(fmt.Sprintf("judging %s subjects again", a.kind), len(groups))
+	asking := a.asking.Again(again.asked)
+	a.progress.Phase(fmt.Sprintf("judging %s subjects again", a.screen.Kind), len(groups))
 	return each(ctx, a.workers, len(groups), func(ctx context.Context, i int) error {
-		defer a.o.Progress.Advance(1)
+		defer a.progress.Advance(1)
 		g := &groups[i]
 		var some []*store.Screening
 		for slice := g.first; slice <= g.last; slice++ {
-			part, err := again.asking.Screen(ctx, slice)
+			part, err := asking.Screen(ctx, slice)
 			if err != nil {
 				return err
 			}
 			some = append(some, part)
 		}
-		return a.judgeGroup(ctx, again, i, g, some)
+		return a.judgeGroup(ctx, again, asking, i, g, some)
 	})
 }
 
@@ -99,7 +113,7 @@ func (a *asking) judgeAgain(ctx context.Context, groups []group) error {
 func (a *asking) groups(parts []*store.Screening) (out []group) {
 	weight, subjects := 0.0, 0
 	for i, part := range parts {
-		more := a.screening.asking.Weight(i, part.Found())
+		more := a.asking.Weight(i, part.Found())
 		last := len(out) - 1
 		if last < 0 || subjects+part.Found() > store.MakeAtATime || weight+more > 1 {
 			out, weight, subjects, last = append(out, group{first: i}), 0, 0, last+1
@@ -111,23 +125,19 @@ func (a *asking) groups(parts []*store.Screening) (out []group) {
 }
 
 func (a *asking) build(ctx context.Context, slice int) error {
-	a.w.mu.Lock()
-	defer a.w.mu.Unlock()
-	return a.screening.asking.Build(ctx, slice)
+	a.writing.Lock()
+	defer a.writing.Unlock()
+	return a.asking.Build(ctx, slice)
 }
 
-func (a *asking) make(ctx context.Context, s *screening, part int, some []*store.Screening) (*store.Screening, error) {
-	a.w.mu.Lock()
-	defer a.w.mu.Unlock()
-	return s.asking.Make(ctx, part, some)
-}
-
-func (a *asking) judgeGroup(ctx context.Context, s *screening, part int, g *group, some []*store.Screening) error {
-	made, err := a.make(ctx, s, part, some)
+func (a *asking) judgeGroup(ctx context.Context, s *screening, asking *store.Asking, part int, g *group, some []*store.Screening) error {
+	a.writing.Lock()
+	made, err := asking.Make(ctx, part, some)
+	a.writing.Unlock()
 	if err != nil {
 		return err
 	}
-	h := &hits{w: a.w}
+	h := a.taker()
 	if err := s.evaluate(ctx, g.evaluator, made, h); err != nil {
 		return err
 	}

@@ -52,9 +52,9 @@ func evaluate(ctx context.Context, o Options, run *store.Run) (judgement, error)
 		if err != nil {
 			return judgement{}, err
 		}
-		if screening != nil && screening.asking != nil {
-			a := asking{o: o, screening: screening, w: w, engine: engine, kind: kind, workers: workers}
-			if err := a.judgeAll(ctx, n); err != nil {
+		if screening != nil && asks(screening.screen) {
+			a := asking{screening: screening, engine: engine, workers: workers, progress: o.Progress, writing: &w.mu, taker: func() taker { return &hits{w: w} }}
+			if err := a.judgeAll(ctx, run, n); err != nil {
 				return judgement{}, err
 			}
 			continue

@@ -7,8 +7,6 @@ import (
 	"runtime"
 	"sync"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/lapse-audit/lapse/internal/access"
 	"github.com/lapse-audit/lapse/internal/finding"
 	"github.com/lapse-audit/lapse/internal/policy"
@@ -24,58 +22,56 @@ type Rejudged struct {
 	Failures map[string]error // by policy; its results are left out
 }
 
-// Rejudge makes the subjects of a kept run again, as they were, and judges them by the policies of a pack that are named,
-// enabled or not. Nothing is recorded. Its caller holds the lease. A run that is no longer kept is store.ErrNotFound.
-// Policies that do not come with the program are tried in the sandbox first, unless it is nil.
-func Rejudge(ctx context.Context, s *store.Store, run uint64, pack *policy.Pack, only []string, workers int, sandbox *policy.Sandbox) (Rejudged, error) {
-	past, err := revisit(ctx, s, run)
+// Rejudging says by what kept runs are judged again.
+type Rejudging struct {
+	Store   *store.Store
+	Pack    *policy.Pack
+	Only    []string // the policies, enabled or not
+	Workers int      // 0 for one a core
+	Lane    Lane     // "" is LaneAuto
+	// Sandbox is where those policies are tried first that do not come with the program; nil: nowhere.
+	Sandbox *policy.Sandbox
+	// Whole makes all of the subjects, whatever the policies read of them.
+	Whole bool
+
+	tamper func(*policy.Screen) // in tests: makes the prefilter unsound
+}
+
+// rejudgedSample is about how many subjects of a kind are judged in full in each night, to check the prefilter: over a month
+// of nights that comes to more than a scan's sample.
+const rejudgedSample = 200
+
+// Run makes the subjects of a kept run again, as they were, and judges them. Nothing is recorded. Its caller holds the lease.
+// A run that is no longer kept is store.ErrNotFound.
+//
+// Of the subjects no more is made than the policies look at, unless that is not known: there is no column then for a policy
+// to take for unknown, and a statement that asks for it fails. The prefilter passes over as in a scan; what its sample shows
+// is judged again by all, and said by nobody: the results are right.
+func (j Rejudging) Run(ctx context.Context, run uint64) (Rejudged, error) {
+	info, err := j.Store.RunByID(ctx, run)
+	if err != nil {
+		return Rejudged{}, err
+	}
+	options := policy.EngineOptions{Time: info.Time, RunID: int64(info.ID), Only: j.Only}
+	engine, err := policy.NewEngine(ctx, j.Pack, options)
+	if err != nil {
+		return Rejudged{}, err
+	}
+	defer engine.Close(context.WithoutCancel(ctx))
+	screens, wanted, err := j.prepare(ctx, engine, info)
+	if err != nil {
+		return Rejudged{}, err
+	}
+	past, err := revisit(ctx, j.Store, run, wanted)
 	if err != nil {
 		return Rejudged{}, err
 	}
 	out := Rejudged{Run: past.RunInfo, Inputs: past.Inputs}
-	options := policy.EngineOptions{Time: past.Time, RunID: int64(past.ID), Only: only}
-	engine, err := policy.NewEngine(ctx, pack, options)
-	if err != nil {
+	if err := tryFirst(ctx, j.Sandbox, past, j.Pack, j.foreign(), engine, options); err != nil {
 		return out, err
 	}
-	defer engine.Close(context.WithoutCancel(ctx))
-	var foreign []policy.Policy
-	for _, id := range only {
-		if p, ok := pack.Policy(id); ok && !p.BuiltIn {
-			foreign = append(foreign, p)
-		}
-	}
-	if err := tryFirst(ctx, sandbox, past, pack, foreign, engine, options); err != nil {
-		return out, err
-	}
-	if workers == 0 {
-		workers = runtime.GOMAXPROCS(0)
-	}
-	var mu sync.Mutex
 	for _, kind := range engine.Kinds() {
-		n, err := past.Slices(ctx, kind)
-		if err != nil {
-			return out, err
-		}
-		g, ctx := errgroup.WithContext(ctx)
-		g.SetLimit(workers)
-		for i := range n {
-			g.Go(func() error {
-				mu.Lock()
-				err := past.BuildSubjects(ctx, kind, i)
-				mu.Unlock()
-				if err != nil {
-					return err
-				}
-				return evalAll(ctx, engine.NewEvaluator(), kind, past.Subjects(ctx, kind, i), func(r policy.Result) error {
-					mu.Lock()
-					defer mu.Unlock()
-					out.Results = append(out.Results, r)
-					return nil
-				})
-			})
-		}
-		if err := g.Wait(); err != nil {
+		if err := j.judge(ctx, past, engine, kind, screens[kind], &out); err != nil {
 			return out, err
 		}
 	}
@@ -90,6 +86,102 @@ func Rejudge(ctx context.Context, s *store.Store, run uint64, pack *policy.Pack,
 	return out, nil
 }
 
+// prepare translates the policies for the prefilter, and says what they look at; nil if that is everything.
+func (j Rejudging) prepare(ctx context.Context, engine *policy.Engine, info store.RunInfo) (map[access.SubjectKind]*policy.Screen, store.Wanted, error) {
+	screens, wanted := map[access.SubjectKind]*policy.Screen{}, store.Wanted{}
+	subjects := map[access.SubjectKind]uint64{access.SubjectAccount: info.Accounts, access.SubjectPerson: info.People, access.SubjectEntitlement: info.Entitlements}
+	for _, kind := range engine.Kinds() {
+		if j.Lane == LanePrefilter || j.Lane != LaneFull && subjects[kind] >= manySubjects {
+			screen, err := engine.Screen(ctx, kind)
+			if err != nil {
+				return nil, nil, err
+			}
+			if screen != nil && asks(screen) {
+				screens[kind] = screen
+				if j.tamper != nil {
+					j.tamper(screen)
+				}
+			}
+		}
+		columns, ok := engine.Columns(kind, screens[kind])
+		if wanted != nil && ok {
+			wanted[kind] = store.Part{Columns: columns, Asked: screens[kind] != nil}
+		} else {
+			wanted = nil
+		}
+	}
+	if j.Whole || j.Sandbox != nil && len(j.foreign()) > 0 { // the sandbox is sent whole subjects
+		wanted = nil
+	}
+	return screens, wanted, nil
+}
+
+// foreign are the policies that do not come with the program.
+func (j Rejudging) foreign() (foreign []policy.Policy) {
+	for _, id := range j.Only {
+		if p, ok := j.Pack.Policy(id); ok && !p.BuiltIn {
+			foreign = append(foreign, p)
+		}
+	}
+	return foreign
+}
+
+// judge judges the subjects of one kind.
+func (j Rejudging) judge(ctx context.Context, past *store.Past, engine *policy.Engine, kind access.SubjectKind, screen *policy.Screen, out *Rejudged) error {
+	n, err := past.Slices(ctx, kind)
+	if err != nil {
+		return err
+	}
+	workers := j.Workers
+	if workers == 0 {
+		workers = runtime.GOMAXPROCS(0)
+	}
+	var building, adding sync.Mutex
+	found := gathered{&adding, &out.Results}
+	if screen != nil {
+		subjects, err := past.SubjectCount(ctx, kind)
+		if err != nil {
+			return err
+		}
+		a := asking{screening: newScreening(screen, past.ID, subjects/rejudgedSample), engine: engine, workers: workers, progress: unheard{},
+			writing: &building, taker: func() taker { return found }}
+		return a.judgeAll(ctx, past, n)
+	}
+	return each(ctx, workers, n, func(ctx context.Context, i int) error {
+		building.Lock()
+		err := past.BuildSubjects(ctx, kind, i)
+		building.Unlock()
+		if err != nil {
+			return err
+		}
+		return evalAll(ctx, engine.NewEvaluator(), kind, past.Subjects(ctx, kind, i), found.add)
+	})
+}
+
+// gathered is a taker that keeps everything.
+type gathered struct {
+	mu *sync.Mutex
+	to *[]policy.Result
+}
+
+func (g gathered) add(r policy.Result) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	*g.to = append(*g.to, r)
+	return nil
+}
+
+func (gathered) writeMany() error { return nil }
+func (gathered) write() error     { return nil }
+
+// unheard is a Progress.
+type unheard struct{}
+
+func (unheard) Reading(string, int64, int64) {}
+func (unheard) Collected(Collected)          {}
+func (unheard) Phase(string, int)            {}
+func (unheard) Advance(int)                  {}
+
 func evalAll(ctx context.Context, ev *policy.Evaluator, kind access.SubjectKind, rows iter.Seq2[access.Row, error], emit func(policy.Result) error) error {
 	for row, err := range rows {
 		if err != nil {
@@ -102,8 +194,9 @@ func evalAll(ctx context.Context, ev *policy.Evaluator, kind access.SubjectKind,
 	return nil
 }
 
-func revisit(ctx context.Context, s *store.Store, run uint64) (*store.Past, error) {
-	past, err := s.Revisit(ctx, run)
+// revisit begins to make the wanted parts of the subjects of a kept run again; nil is all of them.
+func revisit(ctx context.Context, s *store.Store, run uint64, wanted store.Wanted) (*store.Past, error) {
+	past, err := s.RevisitPart(ctx, run, wanted)
 	if err != nil {
 		return nil, err
 	}
@@ -123,7 +216,7 @@ func Subject(ctx context.Context, s *store.Store, run uint64, subject finding.Su
 
 // Remake makes the subjects of one kind of a kept run again, as they were. Its caller holds the lease.
 func Remake(ctx context.Context, s *store.Store, run uint64, kind access.SubjectKind) error {
-	past, err := revisit(ctx, s, run)
+	past, err := revisit(ctx, s, run, nil)
 	if err != nil {
 		return err
 	}
@@ -142,7 +235,7 @@ func Remake(ctx context.Context, s *store.Store, run uint64, kind access.Subject
 // Sample makes the subjects of a kept run again and reads up to n of each kind, spread over all of them. The table takes the
 // place of the first of them.
 func Sample(ctx context.Context, s *store.Store, run uint64, n int) (map[access.SubjectKind][]access.Row, policy.Table, store.RunInfo, error) {
-	past, err := revisit(ctx, s, run)
+	past, err := revisit(ctx, s, run, nil)
 	if err != nil {
 		return nil, nil, store.RunInfo{}, err
 	}

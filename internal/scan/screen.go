@@ -32,8 +32,7 @@ const (
 type screening struct {
 	screen *policy.Screen
 	asked  store.Screen
-	again  bool          // its subjects are counted
-	asking *store.Asking // nil: subjects are made whole before they are asked
+	again  bool // its subjects are counted
 }
 
 // screening prepares the prefilter lane; nil: the full lane it is.
@@ -64,9 +63,16 @@ func (o Options) screening(ctx context.Context, engine *policy.Engine, run *stor
 			o.Log.Debug("policy judges every subject", "policy", c.Policy, "reason", c.Why)
 		}
 	}
+	s := newScreening(screen, run.ID, subjects/sampleSize)
+	s.asked.Standing = true
+	return s, nil
+}
+
+// newScreening samples one in so many of the subjects.
+func newScreening(screen *policy.Screen, seed, every uint64) *screening {
 	s := &screening{screen: screen, asked: asked(screen)}
-	s.asked.Sample = store.Sample{Seed: run.ID, Every: max(sampleShare, subjects/sampleSize)}
-	return s, s.ask(ctx, run, kind)
+	s.asked.Sample = store.Sample{Seed: seed, Every: max(sampleShare, every)}
+	return s
 }
 
 // asked is a screen as the store takes it.
@@ -84,11 +90,12 @@ func (s *screening) only(policies []string) *screening {
 	again := &screening{screen: screen, asked: asked(screen), again: true}
 	again.asked.Sample = s.asked.Sample
 	again.asked.Sample.LeftOut = true
+	again.asked.Standing = s.asked.Standing
 	return again
 }
 
 // judge counts a slice's subjects, unless that was done before, and evaluates those that some policy may flag, and the sample.
-func (s *screening) judge(ctx context.Context, run *store.Run, ev *policy.Evaluator, kind access.SubjectKind, slice int, h *hits) error {
+func (s *screening) judge(ctx context.Context, run *store.Run, ev *policy.Evaluator, kind access.SubjectKind, slice int, h taker) error {
 	screened, err := run.Screen(ctx, kind, slice, s.asked)
 	if err != nil {
 		return err
@@ -112,7 +119,7 @@ func (s *screening) count(ev *policy.Evaluator, screened *store.Screening) error
 }
 
 // evaluate evaluates what needs looking at.
-func (s *screening) evaluate(ctx context.Context, ev *policy.Evaluator, screened *store.Screening, h *hits) error {
+func (s *screening) evaluate(ctx context.Context, ev *policy.Evaluator, screened *store.Screening, h taker) error {
 	for subject, err := range screened.Subjects(ctx) {
 		if err != nil {
 			return err

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -72,7 +73,8 @@ type scanned struct {
 	tallies  []finding.Tally
 }
 
-func scanOnce(t *testing.T, lane Lane, tamper func(*policy.Screen)) scanned {
+// engine is the path of libchdb.
+func engine(t testing.TB) string {
 	t.Helper()
 	library := os.Getenv("LAPSE_LIBCHDB")
 	if library == "" {
@@ -81,6 +83,12 @@ func scanOnce(t *testing.T, lane Lane, tamper func(*policy.Screen)) scanned {
 		}
 		t.Skip("LAPSE_LIBCHDB is not set: run `make test`")
 	}
+	return library
+}
+
+func scanOnce(t *testing.T, lane Lane, tamper func(*policy.Screen)) scanned {
+	t.Helper()
+	library := engine(t)
 	ctx, dir := t.Context(), t.TempDir()
 	facts, err := store.Open(ctx, store.Options{URL: "embedded:" + dir, Library: library})
 	if err != nil {
@@ -118,7 +126,40 @@ func scanOnce(t *testing.T, lane Lane, tamper func(*policy.Screen)) scanned {
 	if s.tallies, err = facts.Tallies(ctx, out.Run.ID); err != nil {
 		t.Fatal(err)
 	}
+	if lane == LaneFull {
+		rejudgedTheSame(t, Rejudging{Store: facts, Pack: pack}, out.Run.ID)
+	}
 	return s
+}
+
+// rejudgedTheSame judges a run again: of whole subjects all by all, and then of no more of them than a policy looks at those
+// that its predicate, a sound or an unsound one, has not passed over.
+func rejudgedTheSame(t *testing.T, j Rejudging, run uint64) {
+	t.Helper()
+	for _, id := range []string{"DOR-01", "DOR-02", "MFA-01"} {
+		j.Only, j.Lane, j.Whole, j.tamper = []string{id}, LaneFull, true, nil
+		want := rejudged(t, j, run)
+		if len(want.Results) == 0 {
+			t.Errorf("%s flags nothing", id)
+		}
+		for _, tamper := range []func(*policy.Screen){nil, func(s *policy.Screen) { s.Flags[0] = "(" + s.Flags[0] + " AND ifNull(account_mfa, false))" }} {
+			j.Lane, j.Whole, j.tamper = LanePrefilter, false, tamper
+			got := rejudged(t, j, run)
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("%s, unsound %v (-whole, full lane +judged again):\n%s", id, tamper != nil, diff)
+			}
+		}
+	}
+}
+
+func rejudged(t *testing.T, j Rejudging, run uint64) Rejudged {
+	t.Helper()
+	out, err := j.Run(t.Context(), run)
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.SortFunc(out.Results, func(a, b policy.Result) int { return strings.Compare(string(a.Fingerprint), string(b.Fingerprint)) })
+	return out
 }
 
 // Two nights come to the same in both lanes: what is new, what still stands, what is fixed, and what stands because it can't be

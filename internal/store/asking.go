@@ -3,8 +3,8 @@ package store
 import (
 	"context"
 	"fmt"
+	"regexp"
 	"slices"
-	"strings"
 
 	"github.com/lapse-audit/lapse/internal/access"
 )
@@ -15,16 +15,17 @@ import (
 // For each slice: Build → Screen. Then for parts of what needs looking at: Make → Screening.Subjects. Build and Make write, so
 // one goroutine at a time calls them. Slices and parts are independent of each other.
 type Asking struct {
-	run     *Run
-	kind    access.SubjectKind
-	screen  Screen
-	columns []string // that the screen looks at, and those that say which subject it is
-	ranges  []span
-	build   string
-	whole   string // the query of all columns
+	run    *Run
+	kind   access.SubjectKind
+	screen Screen
+	asked  []access.Column // that the screen looks at, and those that say which subject it is
+	made   []access.Column // of what is made whole: all, or what is wanted of a kept run
+	ranges []span
+	build  string
+	whole  string
 }
 
-// askedKinds are those of which there are many, and whose queries can be narrowed to some of them.
+// askedKinds are those of which there are many, and that are made slice by slice.
 var askedKinds = []access.SubjectKind{access.SubjectAccount, access.SubjectPerson, access.SubjectEntitlement}
 
 // Asks reports whether Ask serves a kind of subject.
@@ -33,6 +34,14 @@ func Asks(kind access.SubjectKind) bool { return slices.Contains(askedKinds, kin
 func askedTable(kind access.SubjectKind) string  { return "asked_" + string(kind) }
 func judgedTable(kind access.SubjectKind) string { return "judged_" + string(kind) }
 func pickedTable(kind access.SubjectKind) string { return "picked_" + string(kind) } // the numbers of what becomes whole
+
+// table is one of the above, for a kept run another: what the last run has judged is still asked for.
+func (a *Asking) table(of func(access.SubjectKind) string) string {
+	if a.run.past != 0 {
+		return "past_" + of(a.kind)
+	}
+	return of(a.kind)
+}
 
 // Ask prepares it. It may be called from WriteClosure on. What another Ask of the kind has made is gone.
 func (r *Run) Ask(ctx context.Context, kind access.SubjectKind, s Screen) (*Asking, error) {
@@ -47,34 +56,49 @@ func (r *Run) ask(ctx context.Context, kind access.SubjectKind, s Screen) (*Aski
 	if !Asks(kind) {
 		return nil, fmt.Errorf("only subjects of %v are asked", askedKinds)
 	}
-	q, err := takeApart(kind)
-	if err != nil {
-		return nil, err
+	a := &Asking{run: r, kind: kind, screen: s, made: access.SchemaOf(kind).Columns()}
+	if r.plan != nil {
+		a.made = r.plan.columns(kind)
 	}
-	a := &Asking{run: r, kind: kind, screen: s, whole: subjectQuery(kind)}
-	var columns [][2]string
-	for _, c := range access.SchemaOf(kind).Columns() {
-		looks := func(expression string) bool { return mentions(expression, c.Name) }
-		if c.Name == "source_uid" || c.Name == subjectIDs[kind] || slices.ContainsFunc(s.Atoms, looks) ||
-			slices.ContainsFunc(s.Flags, looks) || slices.ContainsFunc(s.Facts, looks) {
-			columns = append(columns, [2]string{c.Name, c.Type})
-			a.columns = append(a.columns, c.Name)
-		}
-	}
+	looks := lookedAt(s)
+	a.asked = slices.DeleteFunc(access.SchemaOf(kind).Columns(), func(c access.Column) bool {
+		return c.Name != "source_uid" && c.Name != subjectIDs[kind] && !looks[c.Name]
+	})
+	var err error
 	if a.ranges, err = r.ranges(ctx, string(kind)); err != nil {
 		return nil, err
 	}
-	names := strings.Join(a.columns, ", ")
-	a.build = "INSERT INTO " + askedTable(kind) + " (run, slice, no, " + names + ")\nSELECT {run:UInt64}, {slice:UInt32}, no, " + names +
-		"\nFROM (\n" + q.only(a.columns) + ")" + buildSettings
-	if err := r.s.prepareTable(ctx, askedTable(kind), append(place(), columns...)); err != nil {
+	if a.build, err = insertColumns(a.table(askedTable), kind, a.asked); err != nil {
 		return nil, err
 	}
-	if err := r.s.prepareTable(ctx, pickedTable(kind), place()); err != nil {
+	if a.whole, err = insertColumns(a.table(judgedTable), kind, a.made); err != nil {
 		return nil, err
 	}
-	return a, r.s.prepareTable(ctx, judgedTable(kind), subjectColumns(kind))
+	a.whole = numberRange.ReplaceAllString(a.whole, "${0} AND ${1} IN (SELECT no FROM "+a.table(pickedTable)+" WHERE slice = {slice:UInt32})")
+	for _, t := range []struct {
+		name    string
+		columns []access.Column
+	}{{a.table(askedTable), a.asked}, {a.table(pickedTable), nil}, {a.table(judgedTable), a.made}} {
+		if err := r.s.prepareTable(ctx, t.name, placed(t.columns)); err != nil {
+			return nil, err
+		}
+	}
+	return a, nil
 }
+
+// lookedAt are the names in a screen's expressions.
+func lookedAt(s Screen) map[string]bool {
+	out := map[string]bool{}
+	for _, e := range slices.Concat(s.Atoms, s.Flags, s.Facts) {
+		for w := range words(e) {
+			out[w] = true
+		}
+	}
+	return out
+}
+
+// numberRange is how the files say of which subjects they speak.
+var numberRange = regexp.MustCompile(`(\w+) BETWEEN \{first:UInt32\} AND \{last:UInt32\}`)
 
 // Again is the asking of another screen that looks at no other columns. Build has been called for all slices.
 func (a *Asking) Again(s Screen) *Asking {
@@ -108,7 +132,7 @@ func (a *Asking) Build(ctx context.Context, slice int) error {
 
 // Screen asks the subjects of a slice that was built. They can't be read: see Make.
 func (a *Asking) Screen(ctx context.Context, slice int) (*Screening, error) {
-	return a.run.screen(ctx, askedTable(a.kind), a.kind, slice, a.screen)
+	return a.run.screen(ctx, a.table(askedTable), a.kind, slice, a.screen)
 }
 
 // MakeAtATime is about how many subjects are worth being made whole at a time: each time takes something whatever their number.
@@ -123,7 +147,7 @@ func (a *Asking) Weight(slice, subjects int) float64 {
 // Make makes those subjects whole that need looking at in some slices, in order, as a part with a number of its own, to be read
 // from what it returns.
 func (a *Asking) Make(ctx context.Context, part int, slices []*Screening) (*Screening, error) {
-	made := &Screening{run: a.run, kind: a.kind, table: judgedTable(a.kind), slice: part, columns: screenedColumns(a.kind, a.screen)}
+	made := &Screening{run: a.run, kind: a.kind, table: a.table(judgedTable), slice: part, columns: screenedColumns(a.kind, a.screen)}
 	for _, s := range slices {
 		made.found = append(made.found, s.found...)
 	}
@@ -131,7 +155,7 @@ func (a *Asking) Make(ctx context.Context, part int, slices []*Screening) (*Scre
 }
 
 func (a *Asking) make(ctx context.Context, made *Screening) error {
-	for _, table := range []string{pickedTable(a.kind), judgedTable(a.kind)} {
+	for _, table := range []string{a.table(pickedTable), a.table(judgedTable)} {
 		if err := a.run.s.exec(ctx, fmt.Sprintf("ALTER TABLE %s DROP PARTITION %d", table, made.slice)); err != nil {
 			return err
 		}
@@ -143,14 +167,13 @@ func (a *Asking) make(ctx context.Context, made *Screening) error {
 		return err
 	}
 	these := span{uint32(made.slice), made.found[0].no, made.found[len(made.found)-1].no}
-	insert := insertSubjects(judgedTable(a.kind), a.kind, ofPicked(a.kind, a.whole))
-	return a.run.s.exec(ctx, insert, a.run.parameters(these.parameters())...)
+	return a.run.s.exec(ctx, a.whole, a.run.parameters(these.parameters())...)
 }
 
 // pick writes the numbers into a table. As a parameter they would be part of the statement's text in a dozen places, and of the
 // names of all that is computed with them.
 func (a *Asking) pick(ctx context.Context, made *Screening) error {
-	b, err := a.run.s.conn.PrepareBatch(ctx, "INSERT INTO "+pickedTable(a.kind)+" (run, slice, no)")
+	b, err := a.run.s.conn.PrepareBatch(ctx, "INSERT INTO "+a.table(pickedTable)+" (run, slice, no)")
 	if err != nil {
 		return a.run.s.fault(ctx, err)
 	}

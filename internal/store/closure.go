@@ -62,6 +62,9 @@ func (r *Run) writeClosure(ctx context.Context, pairs iter.Seq2[Reach, error]) e
 	if err := b.close(); err != nil {
 		return err
 	}
+	if r.plan != nil {
+		return r.plan.close(ctx, r)
+	}
 
 	weights := []driver.NamedValue{clickhouse.Named("weight", uint64(sliceWeight)), clickhouse.Named("base", uint64(accountWeight))}
 	if err := r.do(ctx, "slices_account", weights...); err != nil {

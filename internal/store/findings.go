@@ -118,6 +118,36 @@ func (s *Store) Findings(ctx context.Context, run uint64, f FindingFilter) iter.
 	}
 }
 
+// Flagged yields each subject of some kinds with the policies that an open finding of a published run is of, in no order. It is
+// Findings for who only counts.
+func (s *Store) Flagged(ctx context.Context, run uint64, kinds []access.SubjectKind) iter.Seq2[Flagged, error] {
+	names := make([]string, len(kinds))
+	for i, k := range kinds {
+		names[i] = string(k)
+	}
+	scan := func(rows driver.Rows, f *Flagged) error {
+		return rows.Scan((*string)(&f.Subject.Kind), &f.Subject.Source, &f.Subject.ID, &f.Policies)
+	}
+	return func(yield func(Flagged, error) bool) {
+		for f, err := range stream(ctx, s, scan, `SELECT subject_kind, source, subject, groupUniqArray(CAST(policy, 'String')) FROM finding_states
+			WHERE run = {run:UInt64} AND run IN (SELECT run FROM runs) AND status = 'open' AND subject_kind IN {kinds:Array(String)}
+			GROUP BY subject_kind, source, subject`, clickhouse.Named("run", run), clickhouse.Named("kinds", names)) {
+			if err != nil {
+				err = fmt.Errorf("read what is flagged in run %d: %w", run, err)
+			}
+			if !yield(f, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// Flagged is a subject, and the policies that flag it.
+type Flagged struct {
+	Subject  finding.Subject
+	Policies []string
+}
+
 func scanFinding(rows driver.Rows, v *finding.Finding) error {
 	var fingerprint, kind, status, cause string
 	var severity int8

@@ -34,8 +34,19 @@ func (r *Run) number(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := r.direct(ctx, sqlFile("direct")); err != nil {
+		return err
+	}
+	c := &r.counts
+	return r.s.row(ctx, []any{&c.accounts, &c.entitlements, &c.grants, &c.seats}, `SELECT
+		(SELECT count() FROM work_accounts), (SELECT count() FROM work_entitlements),
+		(SELECT count() FROM work_direct) + (SELECT count() FROM work_edges), (SELECT count() FROM work_seats)`)
+}
+
+// direct fills work_direct, in passes.
+func (r *Run) direct(ctx context.Context, text string) error {
 	var grants uint64
-	err = r.s.row(ctx, []any{&grants}, `SELECT count() FROM grants
+	err := r.s.row(ctx, []any{&grants}, `SELECT count() FROM grants
 		WHERE (source, snapshot) IN (SELECT source, snapshot FROM run_inputs WHERE run = {run:UInt64})`, clickhouse.Named("run", r.ID))
 	if err != nil {
 		return err
@@ -44,14 +55,11 @@ func (r *Run) number(ctx context.Context) error {
 	for i := range passes {
 		low, high := share(i, passes), share(i+1, passes)
 		high.Sub(high, big.NewInt(1))
-		if err := r.do(ctx, "direct", clickhouse.Named("low", low.String()), clickhouse.Named("high", high.String())); err != nil {
+		if err := r.run(ctx, "direct", text, clickhouse.Named("low", low.String()), clickhouse.Named("high", high.String())); err != nil {
 			return err
 		}
 	}
-	c := &r.counts
-	return r.s.row(ctx, []any{&c.accounts, &c.entitlements, &c.grants, &c.seats}, `SELECT
-		(SELECT count() FROM work_accounts), (SELECT count() FROM work_entitlements),
-		(SELECT count() FROM work_direct) + (SELECT count() FROM work_edges), (SELECT count() FROM work_seats)`)
+	return nil
 }
 
 // Edge says that the entitlement numbered Holder holds the one numbered Entitlement: every holder of the one has the other.

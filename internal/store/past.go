@@ -27,14 +27,21 @@ type Past struct {
 // Revisit begins to make the subjects of a kept run again. A run that is no longer kept is ErrNotFound: its people and
 // links are gone.
 func (s *Store) Revisit(ctx context.Context, run uint64) (*Past, error) {
-	p, err := s.revisit(ctx, run)
+	return s.RevisitPart(ctx, run, nil)
+}
+
+// RevisitPart is Revisit for some columns of some kinds of subjects; nil is everything. What else these subjects have is
+// access.Unread, and what nothing of the wanted comes from is not done at all. Such subjects are apart from those of a run:
+// only the Past can be asked of them.
+func (s *Store) RevisitPart(ctx context.Context, run uint64, wanted Wanted) (*Past, error) {
+	p, err := s.revisit(ctx, run, wanted)
 	if err != nil {
 		return nil, fmt.Errorf("make the subjects of run %d again: %w", run, err)
 	}
 	return p, nil
 }
 
-func (s *Store) revisit(ctx context.Context, run uint64) (*Past, error) {
+func (s *Store) revisit(ctx context.Context, run uint64, wanted Wanted) (*Past, error) {
 	info, err := s.RunByID(ctx, run)
 	if err != nil {
 		return nil, err
@@ -58,7 +65,12 @@ func (s *Store) revisit(ctx context.Context, run uint64) (*Past, error) {
 		return nil, err
 	}
 	r := &Run{ID: info.ID, Time: info.Time, Previous: info.Previous, Inputs: inputs, s: s, recordedAt: info.RecordedAt, past: s.revisits.Add(1)}
-	if err := r.number(ctx); err != nil {
+	if wanted == nil {
+		err = r.number(ctx)
+	} else {
+		err = r.numberPart(ctx, wanted)
+	}
+	if err != nil {
 		return nil, err
 	}
 	return &Past{RunInfo: info, Inputs: inputs, run: r}, nil
@@ -77,14 +89,33 @@ func (p *Past) Slices(ctx context.Context, kind access.SubjectKind) (int, error)
 	return p.run.Slices(ctx, kind)
 }
 
+// SubjectCount is Run.SubjectCount.
+func (p *Past) SubjectCount(ctx context.Context, kind access.SubjectKind) (uint64, error) {
+	return p.run.SubjectCount(ctx, kind)
+}
+
 // BuildSubjects is Run.BuildSubjects.
 func (p *Past) BuildSubjects(ctx context.Context, kind access.SubjectKind, slice int) error {
-	return p.run.BuildSubjects(ctx, kind, slice)
+	if p.run.plan == nil {
+		return p.run.BuildSubjects(ctx, kind, slice)
+	}
+	if err := p.run.buildColumns(ctx, partTable(kind), kind, p.run.plan.columns(kind), slice); err != nil {
+		return fmt.Errorf("build parts of %s subjects, slice %d of run %d: %w", kind, slice, p.ID, err)
+	}
+	return nil
 }
 
 // Subjects is Run.Subjects.
 func (p *Past) Subjects(ctx context.Context, kind access.SubjectKind, slice int) iter.Seq2[access.Row, error] {
-	return p.run.Subjects(ctx, kind, slice)
+	if p.run.plan == nil {
+		return p.run.Subjects(ctx, kind, slice)
+	}
+	return p.run.readColumns(ctx, partTable(kind), kind, p.run.plan.columns(kind), slice)
+}
+
+// Ask is Run.Ask, for the wanted columns.
+func (p *Past) Ask(ctx context.Context, kind access.SubjectKind, s Screen) (*Asking, error) {
+	return p.run.Ask(ctx, kind, s)
 }
 
 // JudgedBy says for each policy by which text and parameters (their hash) it was last judged completely, up to the run.

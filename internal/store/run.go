@@ -75,6 +75,7 @@ type Run struct {
 	hits         *batch[HitRow]
 	written      int   // calls of WriteTallies
 	past         int64 // which revisit of a published run this is; 0: the run is being made
+	plan         *plan // of a revisit: what of the subjects is made; nil: all
 }
 
 // BeginRun starts a run: it clears away what killed runs left, gives the run the next number, and writes down its inputs.
@@ -287,14 +288,23 @@ func smallBlocks() clickhouse.Settings {
 	return clickhouse.Settings{"min_insert_block_size_rows": 131_072, "min_insert_block_size_bytes": 32 << 20, "max_block_size": 16_384}
 }
 
-// do runs sql/name.sql with the run's parameters and those given.
-func (r *Run) do(ctx context.Context, name string, more ...driver.NamedValue) error {
+// sqlFile is the text of sql/name.sql.
+func sqlFile(name string) string {
 	text, err := sqlFiles.ReadFile("sql/" + name + ".sql")
 	if err != nil {
 		panic("store: " + err.Error())
 	}
+	return string(text)
+}
+
+// do runs sql/name.sql with the run's parameters and those given.
+func (r *Run) do(ctx context.Context, name string, more ...driver.NamedValue) error {
+	return r.run(ctx, name, sqlFile(name), more...)
+}
+
+func (r *Run) run(ctx context.Context, name, text string, more ...driver.NamedValue) error {
 	ctx = clickhouse.Context(ctx, clickhouse.WithSettings(smallBlocks()))
-	if err := r.s.exec(ctx, string(text), r.parameters(more)...); err != nil {
+	if err := r.s.exec(ctx, text, r.parameters(more)...); err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
 	return nil

@@ -22,6 +22,7 @@ type Screen struct {
 	Facts      []string
 	Parameters []Parameter
 	Sample     Sample
+	Standing   bool // what findings stand on since the run before needs looking at, too
 	// Columns are by flag those that must be known of a subject which the flag holds for, and Always those of any. The others
 	// of a row are access.Unread or empty. Of the sample, and where a finding stands, whatever some flag needs is read. Without
 	// Columns rows are whole.
@@ -70,8 +71,8 @@ type found struct {
 	stands bool
 }
 
-// Screened is a subject that some flag holds for, that belongs to the sample, or on which a finding stands since the run
-// before: whether that is fixed must be known, not only not found. Bit i of Mask[0] is Flags[i]. The row is to be used as one of
+// Screened is a subject that some flag holds for, that belongs to the sample, or, if Standing is asked for, on which a finding
+// stands since the run before: whether that is fixed must be known, not only not found. Bit i of Mask[0] is Flags[i]. The row is to be used as one of
 // Subjects.
 type Screened struct {
 	Row    access.Row
@@ -143,8 +144,12 @@ func screenQuery(table string, kind access.SubjectKind, s Screen) string {
 		if s.Sample.LeftOut {
 			unless = " AND NOT in_sample"
 		}
-		with = append(with, sample+" AS in_sample", fmt.Sprintf("(of_source, %s) IN (SELECT source, subject FROM finding_states "+
-			"WHERE run = {previous:UInt64} AND status != 'closed' AND subject_kind = '%s') AS standing", subjectIDs[kind], kind))
+		standing := "false"
+		if s.Standing {
+			standing = fmt.Sprintf("(of_source, %s) IN (SELECT source, subject FROM finding_states "+
+				"WHERE run = {previous:UInt64} AND status != 'closed' AND subject_kind = '%s')", subjectIDs[kind], kind)
+		}
+		with = append(with, sample+" AS in_sample", standing+" AS standing")
 		element := fmt.Sprintf("toUInt64(no), in_sample * %d + standing * %d", isSample, isStanding)
 		for i, word := range maskWords(s.Flags) {
 			name := fmt.Sprintf("mask%d", i+1)

@@ -20,15 +20,14 @@ const rowsAtOnce = 4096
 // screenedColumn is a column that somebody needs.
 type screenedColumn struct {
 	access.Column
-	at      int      // in a row
 	always  bool     // of every subject
 	readers []uint64 // the flags that need it, as in a mask
 }
 
 func screenedColumns(kind access.SubjectKind, s Screen) []screenedColumn {
 	var out []screenedColumn
-	for i, c := range access.SchemaOf(kind).Columns() {
-		column := screenedColumn{c, i, s.Columns == nil || slices.Contains(s.Always, c.Name), make([]uint64, (len(s.Flags)+63)/64)}
+	for _, c := range access.SchemaOf(kind).Columns() {
+		column := screenedColumn{c, s.Columns == nil || slices.Contains(s.Always, c.Name), make([]uint64, (len(s.Flags)+63)/64)}
 		needed := column.always
 		for flag, columns := range s.Columns {
 			if slices.Contains(columns, c.Name) {
@@ -67,9 +66,8 @@ func (sc *Screening) Found() int { return len(sc.found) }
 // Subjects yields the subjects that need looking at, by number, as Run.Subjects does. The slice must still be there.
 func (sc *Screening) Subjects(ctx context.Context) iter.Seq2[Screened, error] {
 	return func(yield func(Screened, error) bool) {
-		row := make(access.Row, len(access.SchemaOf(sc.kind).Columns()))
 		for some := range slices.Chunk(sc.found, rowsAtOnce) {
-			for s, err := range sc.read(ctx, row, some) {
+			for s, err := range sc.read(ctx, some) {
 				if err != nil {
 					yield(Screened{}, fmt.Errorf("read screened %s subjects, slice %d of run %d: %w", sc.kind, sc.slice, sc.run.ID, err))
 					return
@@ -85,17 +83,14 @@ func (sc *Screening) Subjects(ctx context.Context) iter.Seq2[Screened, error] {
 // errMoreRows says that a number stands for several subjects.
 var errMoreRows = errors.New("there are more rows than numbers")
 
-// read yields some of the subjects. It writes into row again and again.
-func (sc *Screening) read(ctx context.Context, row access.Row, some []found) iter.Seq2[Screened, error] {
+// read yields some of the subjects.
+func (sc *Screening) read(ctx context.Context, some []found) iter.Seq2[Screened, error] {
 	return func(yield func(Screened, error) bool) {
 		query, columns, args := sc.rowsQuery(some)
-		reader, err := newRowReader(columns)
+		reader, err := newPartReader(sc.kind, columns)
 		if err != nil {
 			yield(Screened{}, err)
 			return
-		}
-		for i := range row {
-			row[i] = access.Unread{}
 		}
 		scan := func(rows driver.Rows, text *string) error { return rows.Scan(text) }
 		n := 0
@@ -107,13 +102,10 @@ func (sc *Screening) read(ctx context.Context, row access.Row, some []found) ite
 				yield(Screened{}, err)
 				return
 			}
-			part, err := reader.read(text)
+			row, err := reader.read(text)
 			if err != nil {
 				yield(Screened{}, err)
 				return
-			}
-			for i, c := range sc.columns {
-				row[c.at] = part[i]
 			}
 			f := some[n]
 			n++

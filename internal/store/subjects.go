@@ -18,18 +18,13 @@ import (
 
 func subjectTable(kind access.SubjectKind) string { return "subject_" + string(kind) }
 
-// subjectColumns lists name and type of a subject table's columns: the schema's, and where a row belongs.
-func subjectColumns(kind access.SubjectKind) [][2]string {
-	columns := place()
-	for _, c := range access.SchemaOf(kind).Columns() {
-		columns = append(columns, [2]string{c.Name, c.Type})
+// placed are name and type of a table's columns: where a row belongs, and some of its subject's.
+func placed(columns []access.Column) [][2]string {
+	out := [][2]string{{"run", "UInt64"}, {"slice", "UInt32"}, {"no", "UInt32"}}
+	for _, c := range columns {
+		out = append(out, [2]string{c.Name, c.Type})
 	}
-	return columns
-}
-
-// place is where a row belongs.
-func place() [][2]string {
-	return [][2]string{{"run", "UInt64"}, {"slice", "UInt32"}, {"no", "UInt32"}}
+	return out
 }
 
 func (s *Store) prepareSubjects(ctx context.Context) error {
@@ -42,7 +37,7 @@ func (s *Store) prepareSubjects(ctx context.Context) error {
 }
 
 func (s *Store) prepareSubject(ctx context.Context, kind access.SubjectKind) error {
-	return s.prepareTable(ctx, subjectTable(kind), subjectColumns(kind))
+	return s.prepareTable(ctx, subjectTable(kind), placed(access.SchemaOf(kind).Columns()))
 }
 
 // prepareTable empties a table of subjects, or makes it anew if it has other columns.
@@ -95,6 +90,11 @@ SETTINGS max_block_size = 8192, min_insert_block_size_rows = 65536, min_insert_b
     max_insert_threads = 1`
 
 func (r *Run) buildSubjects(ctx context.Context, kind access.SubjectKind, slice int) error {
+	return r.buildColumns(ctx, subjectTable(kind), kind, access.SchemaOf(kind).Columns(), slice)
+}
+
+// buildColumns fills one slice of a table that has these columns.
+func (r *Run) buildColumns(ctx context.Context, table string, kind access.SubjectKind, columns []access.Column, slice int) error {
 	ranges, err := r.ranges(ctx, string(kind))
 	if err != nil {
 		return err
@@ -102,25 +102,40 @@ func (r *Run) buildSubjects(ctx context.Context, kind access.SubjectKind, slice 
 	if slice < 0 || slice >= len(ranges) {
 		return fmt.Errorf("there are %d slices", len(ranges))
 	}
-	if err := r.s.exec(ctx, fmt.Sprintf("ALTER TABLE %s DROP PARTITION %d", subjectTable(kind), slice)); err != nil {
+	insert, err := insertColumns(table, kind, columns)
+	if err != nil {
 		return err
 	}
-	return r.s.exec(ctx, insertSubjects(subjectTable(kind), kind, subjectQuery(kind)), r.parameters(ranges[slice].parameters())...)
+	if err := r.s.exec(ctx, fmt.Sprintf("ALTER TABLE %s DROP PARTITION %d", table, slice)); err != nil {
+		return err
+	}
+	return r.s.exec(ctx, insert, r.parameters(ranges[slice].parameters())...)
 }
 
-// insertSubjects fills a table with the subjects of a query.
-func insertSubjects(table string, kind access.SubjectKind, query string) string {
-	names := strings.Join(columnNames(kind), ", ")
-	return "INSERT INTO " + table + " (run, slice, no, " + names + ")\nSELECT {run:UInt64}, {slice:UInt32}, no, " + names + "\nFROM (\n" + query + ")" + buildSettings
+// insertColumns makes some columns of the subjects from {first} to {last}, as a {slice} of a table.
+func insertColumns(table string, kind access.SubjectKind, columns []access.Column) (string, error) {
+	named := listed(columns)
+	query, err := narrow(subjectQuery(kind), func(c string) bool {
+		return c == "no" || slices.ContainsFunc(columns, func(wanted access.Column) bool { return wanted.Name == c })
+	})
+	if err != nil {
+		return "", fmt.Errorf("a part of %s subjects: %w", kind, err)
+	}
+	return "INSERT INTO " + table + " (run, slice, no" + named + ")\nSELECT {run:UInt64}, {slice:UInt32}, no" + named + "\nFROM (\n" + query + ")" + buildSettings, nil
+}
+
+// listed are the names of columns, each after a comma.
+func listed(columns []access.Column) string {
+	var b strings.Builder
+	for _, c := range columns {
+		b.WriteString(", " + c.Name)
+	}
+	return b.String()
 }
 
 // subjectQuery is the SELECT that yields a kind's columns and no, for the numbers from {first} to {last}.
 func subjectQuery(kind access.SubjectKind) string {
-	text, err := sqlFiles.ReadFile("sql/" + subjectTable(kind) + ".sql")
-	if err != nil {
-		panic("store: " + err.Error())
-	}
-	return string(text)
+	return sqlFile(subjectTable(kind))
 }
 
 func columnNames(kind access.SubjectKind) []string {
@@ -136,28 +151,22 @@ func columnNames(kind access.SubjectKind) []string {
 // but the texts, is the reader's own and overwritten by the next step: what is kept must be copied. A text may be kept;
 // it keeps the whole row's texts in memory. Breaking off stops the query.
 func (r *Run) Subjects(ctx context.Context, kind access.SubjectKind, slice int) iter.Seq2[access.Row, error] {
-	return func(yield func(access.Row, error) bool) {
-		for row, err := range r.subjects(ctx, subjectTable(kind), kind, slice) {
-			if err != nil {
-				err = fmt.Errorf("read %s subjects, slice %d of run %d: %w", kind, slice, r.ID, err)
-			}
-			if !yield(row, err) {
-				return
-			}
-		}
-	}
+	return r.readColumns(ctx, subjectTable(kind), kind, access.SchemaOf(kind).Columns(), slice)
 }
 
-func (r *Run) subjects(ctx context.Context, table string, kind access.SubjectKind, slice int) iter.Seq2[access.Row, error] {
+// readColumns is Subjects of a table that has these columns.
+func (r *Run) readColumns(ctx context.Context, table string, kind access.SubjectKind, columns []access.Column, slice int) iter.Seq2[access.Row, error] {
 	return func(yield func(access.Row, error) bool) {
-		fail := func(err error) { yield(nil, err) }
-		reader, err := newRowReader(access.SchemaOf(kind).Columns())
+		fail := func(err error) {
+			yield(nil, fmt.Errorf("read %s subjects, slice %d of run %d: %w", kind, slice, r.ID, err))
+		}
+		reader, err := newPartReader(kind, columns)
 		if err != nil {
 			fail(err)
 			return
 		}
 		scan := func(rows driver.Rows, packed *string) error { return rows.Scan(packed) }
-		query := "SELECT formatRow('RowBinary', " + strings.Join(columnNames(kind), ", ") + ") FROM " + table +
+		query := "SELECT formatRow('RowBinary'" + listed(columns) + ") FROM " + table +
 			" WHERE run = {run:UInt64} AND slice = {slice:UInt32} ORDER BY no SETTINGS max_block_size = 1024"
 		for packed, err := range stream(ctx, r.s, scan, query, clickhouse.Named("run", r.ID), clickhouse.Named("slice", slice)) {
 			if err != nil {
@@ -174,4 +183,42 @@ func (r *Run) subjects(ctx context.Context, table string, kind access.SubjectKin
 			}
 		}
 	}
+}
+
+// partReader reads rows that have some of a kind's columns.
+type partReader struct {
+	*rowReader
+	row access.Row
+	at  []int // by column read, where it is in row
+}
+
+func newPartReader(kind access.SubjectKind, columns []access.Column) (*partReader, error) {
+	inner, err := newRowReader(columns)
+	if err != nil {
+		return nil, err
+	}
+	all := access.SchemaOf(kind).Columns()
+	p := &partReader{rowReader: inner, row: make(access.Row, len(all))}
+	for i, c := range all {
+		p.row[i] = access.Unread{}
+		if len(p.at) < len(columns) && columns[len(p.at)].Name == c.Name {
+			p.at = append(p.at, i)
+		}
+	}
+	if len(p.at) != len(columns) {
+		return nil, fmt.Errorf("the columns of a part are not in the schema's order: %v", columns)
+	}
+	return p, nil
+}
+
+// read yields a row with access.Unread in all other columns.
+func (p *partReader) read(packed string) (access.Row, error) {
+	part, err := p.rowReader.read(packed)
+	if err != nil {
+		return nil, err
+	}
+	for i, v := range part {
+		p.row[p.at[i]] = v
+	}
+	return p.row, nil
 }

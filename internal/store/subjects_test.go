@@ -19,7 +19,7 @@ func TestSubjectColumns(t *testing.T) {
 	}
 	for _, kind := range access.SubjectKinds() {
 		t.Run(string(kind), func(t *testing.T) {
-			want := subjectColumns(kind)[3:]
+			want := placed(access.SchemaOf(kind).Columns())[3:]
 			want = append(want, [2]string{"no", "UInt32"})
 			type described = [2]string
 			var rest [5]string
