@@ -21,9 +21,10 @@ import (
 )
 
 // BenchmarkBacktest judges LAPSE_BENCH_NIGHTS (30) nights of a company of LAPSE_BENCH_ACCOUNTS (100,000, and no more: the nights
-// have to be scanned first) accounts again, by one rule after the other (LAPSE_BENCH_RULES), and compares with what the last of these nights took, from published snapshots to finding states
-// by the whole pack. From night to night a few thousandths of the accounts, the people and the grants change. The nights are
-// kept in LAPSE_BENCH_DIR, if it is set, and found there the next time.
+// have to be scanned first) accounts again, by one rule after the other (LAPSE_BENCH_RULES), and compares with what the last of
+// these nights took, from published snapshots to finding states by the rules that are on. From night to night a few thousandths
+// of the accounts, the people and the grants change. The nights are kept in LAPSE_BENCH_DIR, if it is set, and found there the
+// next time.
 func BenchmarkBacktest(b *testing.B) {
 	accounts, nights := min(setting(b, "LAPSE_BENCH_ACCOUNTS", 100_000), 100_000), setting(b, "LAPSE_BENCH_NIGHTS", 30)
 	dir := os.Getenv("LAPSE_BENCH_DIR")
