@@ -75,6 +75,9 @@ func backtested(t *testing.T, a *app.App, nights int) {
 		var lives []string
 		overlap := map[string]map[finding.Subject]bool{}
 		for i, day := range days {
+			if why := p.Nights[i].Failed; why != "" { // then nothing that follows can be right
+				t.Fatalf("%s was broken off on %s: %s", id, day, why)
+			}
 			n := app.NightCount{Day: day, Flagged: len(open[id][i]), Excluded: excluded[id][i], Evaluated: p.Nights[i].Evaluated, NotEvaluable: p.Nights[i].NotEvaluable}
 			for f, stands := range open[id][i] {
 				ever[f] = true

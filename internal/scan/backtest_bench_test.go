@@ -20,12 +20,13 @@ import (
 	"github.com/lapse-audit/lapse/policies"
 )
 
-// BenchmarkBacktest judges LAPSE_BENCH_NIGHTS (30) nights of a company of LAPSE_BENCH_ACCOUNTS (100,000) accounts again, by
-// one rule after the other, and compares with what the last of these nights took, from published snapshots to finding states
-// by the whole pack. From night to night a few thousandths of the accounts, the people and the grants change. The nights are
-// kept in LAPSE_BENCH_DIR, if it is set, and found there the next time.
+// BenchmarkBacktest judges LAPSE_BENCH_NIGHTS (30) nights of a company of LAPSE_BENCH_ACCOUNTS (100,000, and no more: the nights
+// have to be scanned first) accounts again, by one rule after the other (LAPSE_BENCH_RULES), and compares with what the last of
+// these nights took, from published snapshots to finding states by the rules that are on. From night to night a few thousandths
+// of the accounts, the people and the grants change. The nights are kept in LAPSE_BENCH_DIR, if it is set, and found there the
+// next time.
 func BenchmarkBacktest(b *testing.B) {
-	accounts, nights := setting(b, "LAPSE_BENCH_ACCOUNTS", 100_000), setting(b, "LAPSE_BENCH_NIGHTS", 30)
+	accounts, nights := min(setting(b, "LAPSE_BENCH_ACCOUNTS", 100_000), 100_000), setting(b, "LAPSE_BENCH_NIGHTS", 30)
 	dir := os.Getenv("LAPSE_BENCH_DIR")
 	if dir == "" {
 		dir = b.TempDir()
@@ -53,7 +54,7 @@ func BenchmarkBacktest(b *testing.B) {
 	}
 	rules := strings.Fields(os.Getenv("LAPSE_BENCH_RULES"))
 	if len(rules) == 0 {
-		rules = []string{"DOR-01", "LVR-01", "MFA-01", "PEER-01", "LIC-02", "SOD-01"}
+		rules = []string{"LVR-01", "DOR-01", "MFA-01", "PRV-02", "ORP-03"}
 	}
 	for _, rule := range rules {
 		b.Run(rule, func(b *testing.B) {

@@ -50,7 +50,7 @@ func TestPastPart(t *testing.T) {
 						expected = want[kind][n][i]
 					}
 					if !reflect.DeepEqual(expected, row[i]) {
-						t.Errorf("%s: %s of %s subject %d is %v, want %v", name, c.Name, kind, n, cmp.Diff(expected, row[i]), expected)
+						t.Errorf("%s: %s of %s subject %d (-whole +part):\n%s", name, c.Name, kind, n, cmp.Diff(expected, row[i]))
 					}
 				}
 			}
