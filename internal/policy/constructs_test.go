@@ -1377,6 +1377,16 @@ sum_of := input.account.days_since_login + 1`},
 	{name: "either of two sums", lane: LaneComplete, body: `some age in ages
 	age > 60`, rest: `ages contains input.account.days_since_login + 1
 ages contains input.account.days_since_password * 2 if input.account.enabled`},
+	{name: "a sum of a text below not", lane: LaneFull, body: `not p`, rest: `default p := false
+p if not sums.x + sums.y == 3
+sums := {"x": 1, "y": input.account.username}`},
+	{name: "a helper with a default and a text in a sum", lane: LaneFull, body: `not held`, rest: `held if p = x
+default p := false
+p if not sums.x + sums.y == 3
+sums := {"x": 1, "y": input.account.username}`},
+	{name: "a sum of numbers below not", body: `not p`, rest: `default p := false
+p if not sums.x + sums.y == 31
+sums := {"x": 1, "y": input.account.days_since_login}`},
 	// Texts from which something is taken off.
 	{name: "trim_right", lane: LaneComplete, body: `trim_right(input.account.username, "t1") == "roo"`},
 	{name: "not trim_right", lane: LaneComplete, body: `not trim_right(input.account.username, "t1") == "roo"`},

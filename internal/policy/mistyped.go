@@ -6,6 +6,8 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/rego"
 	"github.com/open-policy-agent/opa/v1/types"
+
+	"github.com/lapse-audit/lapse/internal/access"
 )
 
 // Of what a table or a parameter holds OPA learns the type only when it is there. Evaluation then fails on a builtin that gets a
@@ -34,9 +36,11 @@ func untyped(builtins []*ast.Builtin) []*ast.Builtin {
 	return out
 }
 
-// mistyped finds a call of a builtin, in what partial evaluation has left, that can only fail: a constant in it is of another
-// type. c knows the types of builtins.
-func mistyped(c *ast.Compiler, left *rego.PartialQueries) string {
+// mistyped finds a call of a builtin, in what partial evaluation has left, that can only fail: a constant or a field in it is of
+// another type. Fields are looked at again, as what OPA's types have not followed them through has fallen away.
+func mistyped(kind access.SubjectKind, left *rego.PartialQueries) string {
+	c := newCompiler(kind)
+	c.Compile(nil) // reads the schema
 	why := ""
 	visit := func(name string, args []*ast.Term, loc *ast.Location) {
 		b := ast.BuiltinMap[name]
@@ -46,15 +50,16 @@ func mistyped(c *ast.Compiler, left *rego.PartialQueries) string {
 		known := false
 		terms := []*ast.Term{ast.NewTerm(b.Ref())}
 		for i, arg := range args[:len(b.Decl.FuncArgs().Args)] {
-			constant := ast.IsConstant(arg.Value) && types.Compare(b.Decl.FuncArgs().Args[i], types.A) != 0
-			known = known || constant
-			if !constant {
-				arg = ast.NewTerm(ast.InputRootRef)
+			ref, isRef := arg.Value.(ast.Ref)
+			typed := (ast.IsConstant(arg.Value) || isRef && ref.HasPrefix(ast.InputRootRef)) && types.Compare(b.Decl.FuncArgs().Args[i], types.A) != 0
+			known = known || typed
+			if !typed {
+				arg = ast.VarTerm("whatever")
 			}
 			terms = append(terms, arg)
 		}
 		if known && !c.PassesTypeCheck(ast.NewBody(ast.NewExpr(terms))) {
-			why = fmt.Sprintf("%s can fail: something in a table or a parameter is of a type that it does not take", name)
+			why = fmt.Sprintf("%s can fail: something in a table, a parameter or a field is of a type that it does not take", name)
 			if loc != nil && loc.File != "" {
 				why = fmt.Sprintf("%s:%d: %s", loc.File, loc.Row, why)
 			}

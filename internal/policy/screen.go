@@ -135,7 +135,7 @@ func (e *Engine) flag(ctx context.Context, l *lane, c *ast.Compiler, r *rule, st
 	case len(left.Queries) > maxQueries:
 		return full(fmt.Sprintf("partial evaluation leaves %d queries, more than %d", len(left.Queries), maxQueries))
 	}
-	if why := mistyped(l.compiler, left); why != "" {
+	if why := mistyped(l.kind, left); why != "" {
 		return full(why)
 	}
 	translated := prefilter.Translate(l.columns.schema, left, l.data(ctx), c.GetRulesExact, e.options.planted)
