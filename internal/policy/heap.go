@@ -2,6 +2,7 @@ package policy
 
 import (
 	"runtime"
+	"runtime/debug"
 	"runtime/metrics"
 	"sync"
 	"sync/atomic"
@@ -13,6 +14,14 @@ const defaultMemory = 512 << 20
 
 const heapTick = 10 * time.Millisecond
 
+// Evaluating makes little but garbage, and collecting it as often as Go does, whenever the heap has doubled, takes a sixth of
+// the time. So it may lie about for longer, as long as that is no more than garbageRoom.
+const (
+	garbageRoom   = 256 << 20
+	usualPercent  = 100
+	rarestPercent = 400
+)
+
 // heap watches how much memory the process takes while policies are evaluated, and cancels all evaluations when it is too
 // much. Whose fault that is shows when the rules are evaluated again, one at a time and nobody else beside.
 type heap struct {
@@ -20,6 +29,7 @@ type heap struct {
 	base  atomic.Uint64 // what is taken without the evaluations
 	stop  chan struct{}
 	done  chan struct{}
+	gogc  int // what it was set to, 0 unless it was
 
 	// gate is held for reading by evaluations of many, and for writing by that of one under suspicion.
 	gate sync.RWMutex
@@ -45,6 +55,7 @@ func (h *heap) close() {
 
 func (h *heap) watch() {
 	defer close(h.done)
+	defer h.unease()
 	tick := time.NewTicker(heapTick)
 	defer tick.Stop()
 	for {
@@ -53,10 +64,36 @@ func (h *heap) watch() {
 			return
 		case <-tick.C:
 		}
+		h.ease()
 		// What is no longer used is counted too until the collector has been by: it lets the heap double.
 		if taken() > 2*h.base.Load()+h.limit {
 			h.alarm()
 		}
+	}
+}
+
+// ease has garbage collected more rarely, by what of the heap is in use. If GOGC, or somebody else, says something, that stands.
+func (h *heap) ease() {
+	sample := []metrics.Sample{{Name: "/gc/gogc:percent"}, {Name: "/gc/heap/live:bytes"}}
+	metrics.Read(sample)
+	now, live := int(sample[0].Value.Uint64()), max(1, sample[1].Value.Uint64())
+	if now != max(h.gogc, usualPercent) {
+		h.gogc = 0
+		return
+	}
+	room := min(garbageRoom, h.limit/2)
+	if want := int(min(rarestPercent, max(usualPercent, 100*room/live))); want < now*7/8 || want > now*9/8 {
+		debug.SetGCPercent(want)
+		h.gogc = want
+	}
+}
+
+func (h *heap) unease() {
+	if h.gogc == 0 {
+		return
+	}
+	if now := debug.SetGCPercent(usualPercent); now != h.gogc {
+		debug.SetGCPercent(now)
 	}
 }
 

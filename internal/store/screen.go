@@ -160,7 +160,7 @@ func screenQuery(table string, kind access.SubjectKind, s Screen) string {
 		found = "groupArrayIf([" + element + "], (in_sample OR standing" + flagged + ")" + unless + ")"
 	}
 	return "WITH " + strings.Join(with, ", ") + "\nSELECT of_source, CAST([" + strings.Join(s.Facts, ", ") + "], 'Array(UInt16)') AS facts, count(), " + found +
-		"\nFROM " + table + " WHERE run = {run:UInt64} AND slice = {slice:UInt32} GROUP BY of_source, facts SETTINGS " + screenSettings
+		" AS found\nFROM " + table + " WHERE run = {run:UInt64} AND slice = {slice:UInt32} GROUP BY of_source, facts SETTINGS " + screenSettings
 }
 
 // atoms are those that facts and flags use, with their names.

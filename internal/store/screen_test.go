@@ -3,6 +3,7 @@ package store
 import (
 	"fmt"
 	"math"
+	"strconv"
 	"testing"
 
 	"github.com/lapse-audit/lapse/internal/access"
@@ -102,6 +103,41 @@ func testScreen(t *testing.T, s *Store) {
 		got[fmt.Sprint(c.Source, c.Facts)] += c.Subjects
 	}
 	wantEqual(t, "facts", got, map[string]uint64{"[0 0]": uint64(len(oddTexts)), "[2 0]": uint64(len(oddNumbers)), "[2 2]": uint64(len(oddFloats))})
+
+	// What a flag needs is there where it holds, and whatever some flag needs in the sample.
+	narrow := Screen{
+		Flags:   []string{"ifNull(account_username = 'it\\'s', false)", "notEmpty(seats_sku)"},
+		Columns: [][]string{{"account_username", "source_coverage"}, {"seats_sku", "seats_cost_month"}},
+		Always:  []string{"account_id"},
+	}
+	for _, everything := range []bool{false, true} {
+		if everything {
+			narrow.Sample.Every = 1
+		}
+		n := 0
+		for got, err := range screened(narrow).Subjects(ctx) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			n++
+			i, err := strconv.Atoi(*got.Row[index(t, "account_id")].(*string))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for name, flag := range map[string]int{"account_username": 0, "source_coverage": 0, "seats_sku": 1, "seats_cost_month": 1} {
+				if everything || got.Mask[0]&(1<<flag) != 0 {
+					wantEqual(t, fmt.Sprintf("%s of row %d", name, i), got.Row[index(t, name)], rows[i][index(t, name)])
+				}
+			}
+			if got.Mask[0] == 1 && !everything {
+				wantEqual(t, "seats that nobody needs", got.Row[index(t, "seats_sku")], any([]string{}))
+			}
+			wantEqual(t, "a column that nobody needs", got.Row[index(t, "account_name")], any(access.Unread{}))
+		}
+		if want := map[bool]int{false: 1 + len(oddFloats), true: len(rows)}[everything]; n != want {
+			t.Errorf("%d rows are read, want %d", n, want)
+		}
+	}
 
 	none := Screen{Flags: []string{"false"}, Sample: Sample{Seed: 1, Every: 3}}
 	ids := func(s Screen) map[string]bool {

@@ -148,7 +148,8 @@ func (sc *Screening) rowsQuery(some []found) (query string, columns []access.Col
 		}
 		values = append(values, value)
 	}
-	return "SELECT formatRow('RowBinary', " + strings.Join(values, ", ") + ")\nFROM " + sc.table +
+	// Without a name of its own the result is called by its text, with all numbers written out, in each of its blocks.
+	return "SELECT formatRow('RowBinary', " + strings.Join(values, ", ") + ") AS packed\nFROM " + sc.table +
 		" PREWHERE no BETWEEN {first:UInt32} AND {last:UInt32} AND no IN {numbers:Array(UInt32)}" +
 		" WHERE run = {run:UInt64} AND slice = {slice:UInt32} ORDER BY no SETTINGS max_block_size = 1024, " + screenSettings, columns, args
 }
