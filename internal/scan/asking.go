@@ -30,13 +30,13 @@ type asking struct {
 	workers int
 }
 
-// asked is what is known of a slice before its subjects are whole.
-type askedSlice struct {
+// askedStretch is what is known of a stretch before its subjects are whole.
+type askedStretch struct {
 	counts  []store.VerdictCount
 	answers []store.Answer
 }
 
-// group are neighbouring slices. What is flagged in them is made whole and judged together, by the evaluator that has counted
+// group are neighbouring stretches. What is flagged in them is made whole and judged together, by the evaluator that has counted
 // them.
 type group struct {
 	first, last int
@@ -44,19 +44,13 @@ type group struct {
 	evaluator   *policy.Evaluator
 }
 
-// judgeAll judges the subjects of n slices.
-func (a *asking) judgeAll(ctx context.Context, n int) error {
+func (a *asking) judgeAll(ctx context.Context) error {
+	n := a.screening.asking.Stretches()
 	a.o.Progress.Phase(fmt.Sprintf("screening %s subjects", a.kind), n)
-	parts := make([]askedSlice, n)
+	parts := make([]askedStretch, n)
 	err := each(ctx, a.workers, n, func(ctx context.Context, i int) (err error) {
 		defer a.o.Progress.Advance(1)
-		if err := a.build(ctx, i); err != nil {
-			return err
-		}
-		if parts[i].counts, err = a.screening.asking.Count(ctx, i); err != nil {
-			return err
-		}
-		parts[i].answers, err = a.screening.asking.Flagged(ctx, i)
+		parts[i].counts, parts[i].answers, err = a.ask(ctx, a.screening, i)
 		return err
 	})
 	if err != nil {
@@ -94,8 +88,8 @@ func (a *asking) judgeAgain(ctx context.Context, groups []group) error {
 		defer a.o.Progress.Advance(1)
 		g := &groups[i]
 		g.answers = nil
-		for slice := g.first; slice <= g.last; slice++ {
-			answers, err := again.asking.Flagged(ctx, slice)
+		for stretch := g.first; stretch <= g.last; stretch++ {
+			_, answers, err := a.ask(ctx, again, stretch)
 			if err != nil {
 				return err
 			}
@@ -105,8 +99,8 @@ func (a *asking) judgeAgain(ctx context.Context, groups []group) error {
 	})
 }
 
-// groups takes neighbours together until what is flagged in them is as much as is made at a time, or as heavy as a slice.
-func (a *asking) groups(parts []askedSlice) (out []group) {
+// groups takes neighbours together while what is flagged in them is no more than is made at a time, and no heavier than a slice.
+func (a *asking) groups(parts []askedStretch) (out []group) {
 	weight := 0.0
 	for i, part := range parts {
 		more := a.screening.asking.Weight(i, len(part.answers))
@@ -121,10 +115,11 @@ func (a *asking) groups(parts []askedSlice) (out []group) {
 	return out
 }
 
-func (a *asking) build(ctx context.Context, slice int) error {
+// ask asks of one stretch at a time: that bounds what is in memory, and the statement takes all cores by itself.
+func (a *asking) ask(ctx context.Context, s *screening, stretch int) ([]store.VerdictCount, []store.Answer, error) {
 	a.w.mu.Lock()
 	defer a.w.mu.Unlock()
-	return a.screening.asking.Build(ctx, slice)
+	return s.asking.Ask(ctx, stretch)
 }
 
 // make makes a group's subjects whole, and reads them.

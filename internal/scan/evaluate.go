@@ -54,7 +54,7 @@ func evaluate(ctx context.Context, o Options, run *store.Run) (judgement, error)
 		}
 		if screening != nil && screening.asking != nil {
 			a := asking{o: o, screening: screening, w: w, engine: engine, kind: kind, workers: workers}
-			if err := a.judgeAll(ctx, n); err != nil {
+			if err := a.judgeAll(ctx); err != nil {
 				return judgement{}, err
 			}
 			continue

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"iter"
@@ -12,20 +13,30 @@ import (
 	"github.com/lapse-audit/lapse/internal/access"
 )
 
-// Asking asks a screen of a run's subjects before they are made. Of all subjects only those columns are made that the screen
-// looks at; the few that it says need looking at are then made whole. What names and paths cost is so paid for these alone.
+// Asking asks a screen of a run's subjects before they are made: of what it looks at, which is never written down, in one
+// statement for several slices. The few that it says need looking at are then made whole. What names and paths cost, and the writing and
+// reading of it all, is so paid for these alone.
 //
-// For each slice: Build → Count, Flagged. Then for parts of what is flagged: Make → Judged. Build and Make write, so one
-// goroutine at a time calls them. Slices and parts are independent of each other.
+// For each of Stretches: Ask. Then for parts of what is flagged: Make → Judged. Make writes, so one goroutine at a time calls it.
+// Stretches and parts are independent of each other.
 type Asking struct {
-	run     *Run
-	kind    access.SubjectKind
-	screen  Screen
-	columns []string // that the screen looks at, and those that say which subject it is
-	ranges  []span
-	build   string
-	whole   string // the query of all columns
+	run       *Run
+	kind      access.SubjectKind
+	screen    Screen
+	looks     string // the query of what the screen looks at
+	whole     string // the query of all columns
+	stretches []stretch
 }
+
+// stretch are neighbouring slices that are asked at once: that takes less memory than making them, and a statement about all
+// policies takes the engine longer to read than to answer for one slice.
+type stretch struct {
+	span
+	slices int
+}
+
+// slicesAsked is how many slices a stretch has.
+const slicesAsked = 4
 
 // askedKinds are those of which there are many, and whose queries can be narrowed to some of them.
 var askedKinds = []access.SubjectKind{access.SubjectAccount, access.SubjectPerson, access.SubjectEntitlement}
@@ -33,7 +44,6 @@ var askedKinds = []access.SubjectKind{access.SubjectAccount, access.SubjectPerso
 // Asks reports whether Ask serves a kind of subject.
 func Asks(kind access.SubjectKind) bool { return slices.Contains(askedKinds, kind) }
 
-func askedTable(kind access.SubjectKind) string  { return "asked_" + string(kind) }
 func judgedTable(kind access.SubjectKind) string { return "judged_" + string(kind) }
 func pickedTable(kind access.SubjectKind) string { return "picked_" + string(kind) } // the numbers of what becomes whole
 
@@ -54,24 +64,14 @@ func (r *Run) ask(ctx context.Context, kind access.SubjectKind, s Screen) (*Aski
 	if err != nil {
 		return nil, err
 	}
-	a := &Asking{run: r, kind: kind, screen: s, whole: subjectQuery(kind)}
-	var columns [][2]string
-	for _, c := range access.SchemaOf(kind).Columns() {
-		looks := func(expression string) bool { return mentions(expression, c.Name) }
-		if c.Name == "source_uid" || c.Name == subjectIDs[kind] || slices.ContainsFunc(s.Atoms, looks) ||
-			slices.ContainsFunc(s.Flags, looks) || slices.ContainsFunc(s.Verdicts, looks) {
-			columns = append(columns, [2]string{c.Name, c.Type})
-			a.columns = append(a.columns, c.Name)
-		}
-	}
-	if a.ranges, err = r.ranges(ctx, string(kind)); err != nil {
+	a := &Asking{run: r, kind: kind, screen: s, looks: q.only(s.columns(kind)), whole: subjectQuery(kind)}
+	ranges, err := r.ranges(ctx, string(kind))
+	if err != nil {
 		return nil, err
 	}
-	names := strings.Join(a.columns, ", ")
-	a.build = "INSERT INTO " + askedTable(kind) + " (run, slice, no, " + names + ")\nSELECT {run:UInt64}, {slice:UInt32}, no, " + names +
-		"\nFROM (\n" + q.only(a.columns) + ")" + buildSettings
-	if err := r.s.prepareTable(ctx, askedTable(kind), append(place(), columns...)); err != nil {
-		return nil, err
+	for some := range slices.Chunk(ranges, slicesAsked) {
+		last := some[len(some)-1]
+		a.stretches = append(a.stretches, stretch{span{some[0].slice, some[0].first, last.last}, len(some)})
 	}
 	if err := r.s.prepareTable(ctx, pickedTable(kind), place()); err != nil {
 		return nil, err
@@ -79,7 +79,19 @@ func (r *Run) ask(ctx context.Context, kind access.SubjectKind, s Screen) (*Aski
 	return a, r.s.prepareTable(ctx, judgedTable(kind), subjectColumns(kind))
 }
 
-// Again is the asking of another screen that looks at no other columns. Build has been called for all slices.
+// columns are those that the screen looks at, and those that say which subject it is.
+func (s Screen) columns(kind access.SubjectKind) (names []string) {
+	for _, name := range columnNames(kind) {
+		looks := func(expression string) bool { return mentions(expression, name) }
+		if name == "source_uid" || name == subjectIDs[kind] || slices.ContainsFunc(s.Atoms, looks) ||
+			slices.ContainsFunc(s.Flags, looks) || slices.ContainsFunc(s.Verdicts, looks) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// Again is the asking of another screen that looks at no other columns.
 func (a *Asking) Again(s Screen) *Asking {
 	again := *a
 	again.screen = s
@@ -93,27 +105,6 @@ func (a *Asking) fault(err error, what string, part int) error {
 	return fmt.Errorf("%s %s subjects, part %d of run %d: %w", what, a.kind, part, a.run.ID, err)
 }
 
-func (a *Asking) slice(slice int) (span, error) {
-	if slice < 0 || slice >= len(a.ranges) {
-		return span{}, fmt.Errorf("there are %d slices", len(a.ranges))
-	}
-	return a.ranges[slice], nil
-}
-
-// Build makes what the screen looks at.
-func (a *Asking) Build(ctx context.Context, slice int) error {
-	part, err := a.slice(slice)
-	if err == nil {
-		err = a.run.s.exec(ctx, a.build, a.run.parameters(part.parameters())...)
-	}
-	return a.fault(err, "build what is asked of", slice)
-}
-
-// Count is as Run.CountVerdicts.
-func (a *Asking) Count(ctx context.Context, slice int) ([]VerdictCount, error) {
-	return a.run.countVerdicts(ctx, askedTable(a.kind), a.kind, slice, a.screen)
-}
-
 // Answer is what a screen says of one subject that needs looking at.
 type Answer struct {
 	no     uint32
@@ -122,21 +113,74 @@ type Answer struct {
 	stands bool
 }
 
-// Flagged says which subjects of a slice need looking at, in the order of their numbers.
-func (a *Asking) Flagged(ctx context.Context, slice int) ([]Answer, error) {
-	scan := func(rows driver.Rows, w *Answer) error { return rows.Scan(&w.no, &w.mask, &w.sample, &w.stands) }
-	query := "SELECT no, mask, sample, stands\n" + screened(askedTable(a.kind), a.kind, a.screen) + " ORDER BY no SETTINGS " + screenSettings
-	answers, err := list(ctx, a.run.s, scan, query, a.run.screenParameters(slice, a.screen)...)
-	return answers, a.fault(err, "ask", slice)
+// Stretches is the number of stretches that are asked.
+func (a *Asking) Stretches() int { return len(a.stretches) }
+
+// Ask counts a stretch's subjects as Run.CountVerdicts does, and says which need looking at, in the order of their numbers.
+func (a *Asking) Ask(ctx context.Context, stretch int) ([]VerdictCount, []Answer, error) {
+	counts, answers, err := a.ask(ctx, stretch)
+	return counts, answers, a.fault(err, "ask", stretch)
+}
+
+func (a *Asking) ask(ctx context.Context, stretch int) (counts []VerdictCount, answers []Answer, err error) {
+	if stretch < 0 || stretch >= len(a.stretches) {
+		return nil, nil, fmt.Errorf("there are %d stretches", len(a.stretches))
+	}
+	type answered struct {
+		VerdictCount
+		numbers         []uint32
+		samples, stands []bool
+		words           [][]uint64 // of the masks: the first ones, the second ones, …
+	}
+	scan := func(rows driver.Rows, v *answered) error {
+		v.words = make([][]uint64, len(maskWords(a.screen.Flags)))
+		dest := []any{&v.Source, &v.Verdicts, &v.Subjects, &v.numbers, &v.samples, &v.stands}
+		for i := range v.words {
+			dest = append(dest, &v.words[i])
+		}
+		return rows.Scan(dest...)
+	}
+	args := a.run.parameters(a.stretches[stretch].parameters())
+	all, err := list(ctx, a.run.s, scan, a.question(), append(args, a.run.sampleParameters(a.screen)...)...)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, v := range all {
+		counts = append(counts, v.VerdictCount)
+		for i, no := range v.numbers {
+			mask := make([]uint64, len(v.words))
+			for w := range v.words {
+				mask[w] = v.words[w][i]
+			}
+			answers = append(answers, Answer{no, mask, v.samples[i], v.stands[i]})
+		}
+	}
+	slices.SortFunc(answers, func(x, y Answer) int { return cmp.Compare(x.no, y.no) })
+	return counts, answers, nil
+}
+
+// question is the statement of a stretch.
+func (a *Asking) question() string {
+	atoms, gathered := "", ""
+	for i, atom := range a.screen.Atoms {
+		atoms += fmt.Sprintf(", %s AS is%d", atom, i+1)
+	}
+	for i := range maskWords(a.screen.Flags) {
+		gathered += fmt.Sprintf(", groupArrayIf(mask[%d], flagged)", i+1)
+	}
+	verdicts := "CAST([" + strings.Join(a.screen.Verdicts, ", ") + "], 'Array(UInt16)') AS verdicts"
+	return "SELECT subject_source, verdicts, count(), groupArrayIf(no, flagged), groupArrayIf(sample, flagged), groupArrayIf(stands, flagged)" + gathered +
+		"\nFROM (SELECT *, " + verdicts + ", " + needsLooking(a.screen) + " AS flagged FROM (SELECT *, " + looksOf(a.kind, a.screen) +
+		"\nFROM (SELECT *" + atoms + " FROM (\n" + a.looks + "))))\nGROUP BY subject_source, verdicts SETTINGS max_block_size = 8192, " + screenSettings
 }
 
 // MakeAtATime is about how many subjects are worth being made whole at a time: each time takes something whatever their number.
 const MakeAtATime = 5000
 
-// Weight is about how many grants so many subjects of a slice have, where a slice has 1 in all.
-func (a *Asking) Weight(slice, subjects int) float64 {
-	part := a.ranges[slice]
-	return float64(subjects) / float64(part.last-part.first+1)
+// Weight is about how many grants so many subjects of a stretch have, where a slice has 1 in all.
+func (a *Asking) Weight(stretch, subjects int) float64 {
+	of := a.stretches[stretch]
+	return float64(subjects) / float64(of.last-of.first+1) * float64(of.slices)
 }
 
 // Make makes those subjects whole that answers are about, in the order of their numbers, as a part with a number of its own.

@@ -69,15 +69,11 @@ func (r *Run) SubjectCount(ctx context.Context, kind access.SubjectKind) (n uint
 
 // CountVerdicts counts all subjects of a slice that was built.
 func (r *Run) CountVerdicts(ctx context.Context, kind access.SubjectKind, slice int, s Screen) ([]VerdictCount, error) {
-	return r.countVerdicts(ctx, subjectTable(kind), kind, slice, s)
-}
-
-func (r *Run) countVerdicts(ctx context.Context, table string, kind access.SubjectKind, slice int, s Screen) ([]VerdictCount, error) {
 	source := "''"
 	if access.SchemaOf(kind).Root.Lookup("source.uid") != nil {
 		source = "ifNull(source_uid, '')"
 	}
-	query := "SELECT " + source + ", CAST([" + strings.Join(s.Verdicts, ", ") + "], 'Array(UInt16)'), count()\nFROM " + asked(table, s, s.Verdicts) +
+	query := "SELECT " + source + ", CAST([" + strings.Join(s.Verdicts, ", ") + "], 'Array(UInt16)'), count()\nFROM " + asked(subjectTable(kind), s, s.Verdicts) +
 		" GROUP BY 1, 2 SETTINGS " + screenSettings
 	out, err := list(ctx, r.s, func(rows driver.Rows, c *VerdictCount) error { return rows.Scan(&c.Source, &c.Verdicts, &c.Subjects) },
 		query, r.screenParameters(slice, s)...)
@@ -132,27 +128,35 @@ func screenQuery(kind access.SubjectKind, s Screen) string {
 
 // screened are the rows of a table that need looking at, with why.
 func screened(table string, kind access.SubjectKind, s Screen) string {
-	source, which := "''", ""
+	return "FROM (SELECT *, " + looksOf(kind, s) + " FROM " + asked(table, s, s.Flags) + ") WHERE " + needsLooking(s)
+}
+
+// looksOf says of subjects whose they are and why they may need looking at.
+func looksOf(kind access.SubjectKind, s Screen) string {
+	source := "''"
 	if access.SchemaOf(kind).Root.Lookup("source.uid") != nil {
 		source = "ifNull(source_uid, '')"
 	}
 	sample := "false"
-	stands := fmt.Sprintf("(%s, %s) IN (SELECT source, subject FROM finding_states WHERE run = {previous:UInt64} AND status != 'closed' AND subject_kind = '%s')",
-		source, subjectIDs[kind], kind)
 	if s.Sample.Every > 0 {
 		sample = "sipHash64({seed:UInt64}, no) % {every:UInt64} = 0"
 	}
+	return fmt.Sprintf(`%s AS subject_source, [%s] AS mask, CAST(%s, 'Bool') AS sample, CAST((subject_source, %s) IN (
+		SELECT source, subject FROM finding_states WHERE run = {previous:UInt64} AND status != 'closed' AND subject_kind = '%s'), 'Bool') AS stands`,
+		source, strings.Join(maskWords(s.Flags), ", "), sample, subjectIDs[kind], kind)
+}
+
+// needsLooking is a condition on what looksOf says.
+func needsLooking(s Screen) string {
+	condition := "(sample OR stands"
+	for i := range maskWords(s.Flags) {
+		condition += fmt.Sprintf(" OR mask[%d] != 0", i+1)
+	}
+	condition += ")"
 	if s.Sample.LeftOut {
-		which = " AND NOT sample"
+		condition += " AND NOT sample"
 	}
-	words := maskWords(s.Flags)
-	nonzero := make([]string, len(words))
-	for i := range words {
-		nonzero[i] = fmt.Sprintf(" OR mask[%d] != 0", i+1)
-	}
-	return "FROM (SELECT *, [" + strings.Join(words, ", ") +
-		"] AS mask, CAST(" + sample + ", 'Bool') AS sample, CAST(" + stands + ", 'Bool') AS stands FROM " + asked(table, s, s.Flags) + ")" +
-		" WHERE (sample OR stands" + strings.Join(nonzero, "") + ")" + which
+	return condition
 }
 
 // asked is a slice of a table of subjects, with those atoms that expressions use.
@@ -195,7 +199,11 @@ func maskWords(flags []string) []string {
 }
 
 func (r *Run) screenParameters(slice int, s Screen) []any {
-	args := []any{clickhouse.Named("run", r.ID), clickhouse.Named("slice", slice), clickhouse.Named("previous", r.Previous), clickhouse.Named("seed", s.Sample.Seed), clickhouse.Named("every", s.Sample.Every)}
+	return append(r.sampleParameters(s), clickhouse.Named("run", r.ID), clickhouse.Named("slice", slice), clickhouse.Named("previous", r.Previous))
+}
+
+func (r *Run) sampleParameters(s Screen) []any {
+	args := []any{clickhouse.Named("seed", s.Sample.Seed), clickhouse.Named("every", s.Sample.Every)}
 	for _, p := range s.Parameters {
 		args = append(args, clickhouse.Named(p.Name, p.Value))
 	}
