@@ -45,7 +45,7 @@ type group struct {
 }
 
 func (a *asking) judgeAll(ctx context.Context) error {
-	n := a.screening.asking.Stretches()
+	n := a.asking.Stretches()
 	a.o.Progress.Phase(fmt.Sprintf("screening %s subjects", a.kind), n)
 	parts := make([]askedStretch, n)
 	err := each(ctx, a.workers, n, func(ctx context.Context, i int) (err error) {
@@ -82,7 +82,7 @@ func (a *asking) judgeAgain(ctx context.Context, groups []group) error {
 		return nil
 	}
 	again := a.only(doubted)
-	again.asking = a.screening.asking.Again(again.asked)
+	again.asking = a.asking.Again(again.asked)
 	a.o.Progress.Phase(fmt.Sprintf("judging %s subjects again", a.kind), len(groups))
 	return each(ctx, a.workers, len(groups), func(ctx context.Context, i int) error {
 		defer a.o.Progress.Advance(1)
@@ -103,7 +103,7 @@ func (a *asking) judgeAgain(ctx context.Context, groups []group) error {
 func (a *asking) groups(parts []askedStretch) (out []group) {
 	weight := 0.0
 	for i, part := range parts {
-		more := a.screening.asking.Weight(i, len(part.answers))
+		more := a.asking.Weight(i, len(part.answers))
 		last := len(out) - 1
 		if last < 0 || len(out[last].answers)+len(part.answers) > store.MakeAtATime || weight+more > 1 {
 			out, weight, last = append(out, group{first: i}), 0, last+1

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"strings"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -192,9 +193,16 @@ func (w *writer) slice(ctx context.Context, ev *policy.Evaluator, kind access.Su
 	return h.write()
 }
 
+// hitRow copies what is a piece of a row: kept, it would keep all of the row's texts, with every grant, until many more hits are
+// written with it.
 func hitRow(r policy.Result) store.HitRow {
-	return store.HitRow{
+	h := store.HitRow{
 		Hit: r.Hit, Severity: r.Severity, Title: r.Title, Category: r.Category, Action: r.Action, Controls: r.Controls,
 		Name: r.Name, SourceName: r.SourceName, Person: r.Person, PersonName: r.PersonName, Department: r.Department, Assignee: r.Assignee,
 	}
+	for _, text := range []*string{&h.Subject.Source, &h.Subject.ID, &h.Key, &h.Message, &h.Currency, &h.Name, &h.SourceName, &h.Person,
+		&h.PersonName, &h.Department, &h.Assignee} {
+		*text = strings.Clone(*text)
+	}
+	return h
 }
