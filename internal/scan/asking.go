@@ -40,26 +40,24 @@ type taker interface {
 	write() error
 }
 
-// group are neighbouring slices. What needs looking at in them is made whole and judged together, by the evaluator that has
+// group are neighbouring stretches. What needs looking at in them is made whole and judged together, by the evaluator that has
 // counted them.
 type group struct {
 	first, last int
 	evaluator   *policy.Evaluator
 }
 
-// judgeAll judges the subjects of a run, which are n slices.
-func (a *asking) judgeAll(ctx context.Context, run askable, n int) (err error) {
+// judgeAll judges the subjects of a run.
+func (a *asking) judgeAll(ctx context.Context, run askable) (err error) {
 	if a.asking, err = run.Ask(ctx, a.screen.Kind, a.asked); err != nil {
 		return err
 	}
+	n := a.asking.Stretches()
 	a.progress.Phase(fmt.Sprintf("screening %s subjects", a.screen.Kind), n)
 	parts := make([]*store.Screening, n)
 	err = each(ctx, a.workers, n, func(ctx context.Context, i int) (err error) {
 		defer a.progress.Advance(1)
-		if err := a.build(ctx, i); err != nil {
-			return err
-		}
-		parts[i], err = a.asking.Screen(ctx, i)
+		parts[i], err = a.ask(ctx, a.asking, i)
 		return err
 	})
 	if err != nil {
@@ -98,8 +96,8 @@ func (a *asking) judgeAgain(ctx context.Context, groups []group) error {
 		defer a.progress.Advance(1)
 		g := &groups[i]
 		var some []*store.Screening
-		for slice := g.first; slice <= g.last; slice++ {
-			part, err := asking.Screen(ctx, slice)
+		for stretch := g.first; stretch <= g.last; stretch++ {
+			part, err := a.ask(ctx, asking, stretch)
 			if err != nil {
 				return err
 			}
@@ -109,7 +107,8 @@ func (a *asking) judgeAgain(ctx context.Context, groups []group) error {
 	})
 }
 
-// groups takes neighbours together until what needs looking at in them is as much as is made at a time, or as heavy as a slice.
+// groups takes neighbours together while what needs looking at in them is no more than is made at a time, and no heavier than a
+// slice.
 func (a *asking) groups(parts []*store.Screening) (out []group) {
 	weight, subjects := 0.0, 0
 	for i, part := range parts {
@@ -124,10 +123,11 @@ func (a *asking) groups(parts []*store.Screening) (out []group) {
 	return out
 }
 
-func (a *asking) build(ctx context.Context, slice int) error {
+// ask asks of one stretch at a time: that bounds what is in memory, and the statement takes all cores by itself.
+func (a *asking) ask(ctx context.Context, asking *store.Asking, stretch int) (*store.Screening, error) {
 	a.writing.Lock()
 	defer a.writing.Unlock()
-	return a.asking.Build(ctx, slice)
+	return asking.Screen(ctx, stretch)
 }
 
 func (a *asking) judgeGroup(ctx context.Context, s *screening, asking *store.Asking, part int, g *group, some []*store.Screening) error {

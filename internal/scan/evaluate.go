@@ -54,7 +54,7 @@ func evaluate(ctx context.Context, o Options, run *store.Run) (judgement, error)
 		}
 		if screening != nil && asks(screening.screen) {
 			a := asking{screening: screening, engine: engine, workers: workers, progress: o.Progress, writing: &w.mu, taker: func() taker { return &hits{w: w} }}
-			if err := a.judgeAll(ctx, run, n); err != nil {
+			if err := a.judgeAll(ctx, run); err != nil {
 				return judgement{}, err
 			}
 			continue

@@ -145,7 +145,7 @@ func (j Rejudging) judge(ctx context.Context, past *store.Past, engine *policy.E
 		}
 		a := asking{screening: newScreening(screen, past.ID, subjects/rejudgedSample), engine: engine, workers: workers, progress: unheard{},
 			writing: &building, taker: func() taker { return found }}
-		return a.judgeAll(ctx, past, n)
+		return a.judgeAll(ctx, past)
 	}
 	return each(ctx, workers, n, func(ctx context.Context, i int) error {
 		building.Lock()

@@ -9,21 +9,31 @@ import (
 	"github.com/lapse-audit/lapse/internal/access"
 )
 
-// Asking asks a screen of a run's subjects before they are made. Of all subjects only those columns are made that the screen
-// looks at; the few that it says need looking at are then made whole. What names and paths cost is so paid for these alone.
+// Asking asks a screen of a run's subjects before they are made: of what it looks at, which is never written down, in one
+// statement for several slices. The few that it says need looking at are then made whole. What names and paths cost, and the
+// writing and reading of it all, is so paid for these alone.
 //
-// For each slice: Build → Screen. Then for parts of what needs looking at: Make → Screening.Subjects. Build and Make write, so
-// one goroutine at a time calls them. Slices and parts are independent of each other.
+// For each of Stretches: Screen. Then for parts of what needs looking at: Make → Screening.Subjects. Make writes, so one
+// goroutine at a time calls it. Stretches and parts are independent of each other.
 type Asking struct {
-	run    *Run
-	kind   access.SubjectKind
-	screen Screen
-	asked  []access.Column // that the screen looks at, and those that say which subject it is
-	made   []access.Column // of what is made whole: all, or what is wanted of a kept run
-	ranges []span
-	build  string
-	whole  string
+	run       *Run
+	kind      access.SubjectKind
+	screen    Screen
+	looks     string          // the query of what the screen looks at
+	made      []access.Column // of what is made whole: all, or what is wanted of a kept run
+	whole     string          // the statement that makes it
+	stretches []stretch
 }
+
+// stretch are neighbouring slices that are asked at once: that takes less memory than making them, and a statement about all
+// policies takes the engine longer to read than to answer for one slice.
+type stretch struct {
+	span
+	slices int
+}
+
+// slicesAsked is how many slices a stretch has.
+const slicesAsked = 4
 
 // askedKinds are those of which there are many, and that are made slice by slice.
 var askedKinds = []access.SubjectKind{access.SubjectAccount, access.SubjectPerson, access.SubjectEntitlement}
@@ -31,7 +41,6 @@ var askedKinds = []access.SubjectKind{access.SubjectAccount, access.SubjectPerso
 // Asks reports whether Ask serves a kind of subject.
 func Asks(kind access.SubjectKind) bool { return slices.Contains(askedKinds, kind) }
 
-func askedTable(kind access.SubjectKind) string  { return "asked_" + string(kind) }
 func judgedTable(kind access.SubjectKind) string { return "judged_" + string(kind) }
 func pickedTable(kind access.SubjectKind) string { return "picked_" + string(kind) } // the numbers of what becomes whole
 
@@ -60,47 +69,41 @@ func (r *Run) ask(ctx context.Context, kind access.SubjectKind, s Screen) (*Aski
 	if r.plan != nil {
 		a.made = r.plan.columns(kind)
 	}
-	looks := lookedAt(s)
-	a.asked = slices.DeleteFunc(access.SchemaOf(kind).Columns(), func(c access.Column) bool {
-		return c.Name != "source_uid" && c.Name != subjectIDs[kind] && !looks[c.Name]
-	})
-	var err error
-	if a.ranges, err = r.ranges(ctx, string(kind)); err != nil {
+	ranges, err := r.ranges(ctx, string(kind))
+	if err != nil {
 		return nil, err
 	}
-	if a.build, err = insertColumns(a.table(askedTable), kind, a.asked); err != nil {
+	for some := range slices.Chunk(ranges, slicesAsked) {
+		a.stretches = append(a.stretches, stretch{span{some[0].slice, some[0].first, some[len(some)-1].last}, len(some)})
+	}
+	if a.looks, err = narrow(subjectQuery(kind), s.looksAt(kind)); err != nil {
 		return nil, err
 	}
 	if a.whole, err = insertColumns(a.table(judgedTable), kind, a.made); err != nil {
 		return nil, err
 	}
 	a.whole = numberRange.ReplaceAllString(a.whole, "${0} AND ${1} IN (SELECT no FROM "+a.table(pickedTable)+" WHERE slice = {slice:UInt32})")
-	for _, t := range []struct {
-		name    string
-		columns []access.Column
-	}{{a.table(askedTable), a.asked}, {a.table(pickedTable), nil}, {a.table(judgedTable), a.made}} {
-		if err := r.s.prepareTable(ctx, t.name, placed(t.columns)); err != nil {
-			return nil, err
-		}
+	if err := r.s.prepareTable(ctx, a.table(pickedTable), placed(nil)); err != nil {
+		return nil, err
 	}
-	return a, nil
+	return a, r.s.prepareTable(ctx, a.table(judgedTable), placed(a.made))
 }
 
-// lookedAt are the names in a screen's expressions.
-func lookedAt(s Screen) map[string]bool {
-	out := map[string]bool{}
+// looksAt tells the columns that the screen looks at, and those that say which subject it is.
+func (s Screen) looksAt(kind access.SubjectKind) func(column string) bool {
+	names := map[string]bool{"no": true, "source_uid": true, subjectIDs[kind]: true}
 	for _, e := range slices.Concat(s.Atoms, s.Flags, s.Facts) {
 		for w := range words(e) {
-			out[w] = true
+			names[w] = true
 		}
 	}
-	return out
+	return func(column string) bool { return names[column] }
 }
 
 // numberRange is how the files say of which subjects they speak.
 var numberRange = regexp.MustCompile(`(\w+) BETWEEN \{first:UInt32\} AND \{last:UInt32\}`)
 
-// Again is the asking of another screen that looks at no other columns. Build has been called for all slices.
+// Again is the asking of another screen that looks at no other columns.
 func (a *Asking) Again(s Screen) *Asking {
 	again := *a
 	again.screen = s
@@ -114,41 +117,31 @@ func (a *Asking) fault(err error, what string, part int) error {
 	return fmt.Errorf("%s %s subjects, part %d of run %d: %w", what, a.kind, part, a.run.ID, err)
 }
 
-func (a *Asking) slice(slice int) (span, error) {
-	if slice < 0 || slice >= len(a.ranges) {
-		return span{}, fmt.Errorf("there are %d slices", len(a.ranges))
-	}
-	return a.ranges[slice], nil
-}
+// Stretches is the number of stretches that are asked.
+func (a *Asking) Stretches() int { return len(a.stretches) }
 
-// Build makes what the screen looks at.
-func (a *Asking) Build(ctx context.Context, slice int) error {
-	part, err := a.slice(slice)
-	if err == nil {
-		err = a.run.s.exec(ctx, a.build, a.run.parameters(part.parameters())...)
-	}
-	return a.fault(err, "build what is asked of", slice)
-}
-
-// Screen asks the subjects of a slice that was built. They can't be read: see Make.
-func (a *Asking) Screen(ctx context.Context, slice int) (*Screening, error) {
-	return a.run.screen(ctx, a.table(askedTable), a.kind, slice, a.screen)
+// Screen asks the subjects of a stretch. They can't be read: see Make.
+func (a *Asking) Screen(ctx context.Context, stretch int) (*Screening, error) {
+	sc := &Screening{run: a.run, kind: a.kind}
+	query := screenQuery("(\n"+a.looks+")", a.kind, a.screen) + "max_block_size = 8192, " + screenSettings
+	args := append(a.run.parameters(a.stretches[stretch].parameters()), a.screen.parameters()...)
+	return sc, a.fault(sc.ask(ctx, query, args), "ask", stretch)
 }
 
 // MakeAtATime is about how many subjects are worth being made whole at a time: each time takes something whatever their number.
 const MakeAtATime = 5000
 
-// Weight is about how many grants so many subjects of a slice have, where a slice has 1 in all.
-func (a *Asking) Weight(slice, subjects int) float64 {
-	part := a.ranges[slice]
-	return float64(subjects) / float64(part.last-part.first+1)
+// Weight is about how many grants so many subjects of a stretch have, where a slice has 1 in all.
+func (a *Asking) Weight(stretch, subjects int) float64 {
+	of := a.stretches[stretch]
+	return float64(subjects) / float64(of.last-of.first+1) * float64(of.slices)
 }
 
-// Make makes those subjects whole that need looking at in some slices, in order, as a part with a number of its own, to be read
+// Make makes those subjects whole that need looking at in some stretches, in order, as a part with a number of its own, to be read
 // from what it returns.
-func (a *Asking) Make(ctx context.Context, part int, slices []*Screening) (*Screening, error) {
+func (a *Asking) Make(ctx context.Context, part int, stretches []*Screening) (*Screening, error) {
 	made := &Screening{run: a.run, kind: a.kind, table: a.table(judgedTable), slice: part, columns: screenedColumns(a.kind, a.screen)}
-	for _, s := range slices {
+	for _, s := range stretches {
 		made.found = append(made.found, s.found...)
 	}
 	return made, a.fault(a.make(ctx, made), "make", part)

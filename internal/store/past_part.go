@@ -138,18 +138,9 @@ func (p *plan) number(ctx context.Context, r *Run) error {
 // plainSlice is how many subjects without grants are made at a time.
 const plainSlice = 100_000
 
-// testedWeight is to a slice whose subjects are only tested what sliceWeight is to one with all names and paths.
-const testedWeight = 6 * sliceWeight
-
 // close is what follows from the closure.
 func (p *plan) close(ctx context.Context, r *Run) error {
-	weight := testedWeight
-	for kind := range p.wanted {
-		if !p.wanted[kind].Asked {
-			weight = sliceWeight
-		}
-	}
-	cut := []driver.NamedValue{clickhouse.Named("weight", uint64(weight)), clickhouse.Named("base", uint64(accountWeight)), clickhouse.Named("size", uint64(plainSlice))}
+	cut := []driver.NamedValue{clickhouse.Named("weight", uint64(sliceWeight)), clickhouse.Named("base", uint64(accountWeight)), clickhouse.Named("size", uint64(plainSlice))}
 	if _, ok := p.steps["effective"]; ok && p.steps["slices_account"] == "" { // its ranges are those of accounts
 		if err := r.do(ctx, "slices_account", cut...); err != nil {
 			return err

@@ -95,19 +95,25 @@ func (r *Run) SubjectCount(ctx context.Context, kind access.SubjectKind) (n uint
 
 // Screen asks all subjects of a slice that was built. It reads none of the columns that the screen says nothing about.
 func (r *Run) Screen(ctx context.Context, kind access.SubjectKind, slice int, s Screen) (*Screening, error) {
-	return r.screen(ctx, subjectTable(kind), kind, slice, s)
+	sc := &Screening{run: r, kind: kind, table: subjectTable(kind), slice: slice, columns: screenedColumns(kind, s)}
+	query := screenQuery(sc.table+" WHERE run = {run:UInt64} AND slice = {slice:UInt32}", kind, s) + screenSettings
+	args := append(s.parameters(), clickhouse.Named("run", r.ID), clickhouse.Named("slice", slice), clickhouse.Named("previous", r.Previous))
+	if err := sc.ask(ctx, query, args); err != nil {
+		return nil, fmt.Errorf("screen %s subjects, slice %d of run %d: %w", kind, slice, r.ID, err)
+	}
+	return sc, nil
 }
 
-func (r *Run) screen(ctx context.Context, table string, kind access.SubjectKind, slice int, s Screen) (*Screening, error) {
-	sc := &Screening{run: r, kind: kind, table: table, slice: slice, columns: screenedColumns(kind, s)}
+// ask takes what a screen's query says.
+func (sc *Screening) ask(ctx context.Context, query string, args []any) error {
 	type group struct {
 		FactCount
 		found [][]uint64
 	}
 	scan := func(rows driver.Rows, g *group) error { return rows.Scan(&g.Source, &g.Facts, &g.Subjects, &g.found) }
-	for g, err := range stream(ctx, r.s, scan, screenQuery(table, kind, s), r.screenParameters(slice, s)...) {
+	for g, err := range stream(ctx, sc.run.s, scan, query, args...) {
 		if err != nil {
-			return nil, fmt.Errorf("screen %s subjects, slice %d of run %d: %w", kind, slice, r.ID, err)
+			return err
 		}
 		sc.Counts = append(sc.Counts, g.FactCount)
 		for _, f := range g.found {
@@ -116,7 +122,7 @@ func (r *Run) screen(ctx context.Context, table string, kind access.SubjectKind,
 		}
 	}
 	slices.SortFunc(sc.found, func(a, b found) int { return cmp.Compare(a.no, b.no) })
-	return sc, nil
+	return nil
 }
 
 const (
@@ -129,8 +135,8 @@ const screenSettings = "compile_expressions = 0"
 
 // screenQuery counts the subjects by their facts and gathers those that need looking at, each as its number, whether it is in
 // the sample and stands, and the mask. It takes ClickHouse longer to analyse than to answer: what it says counts, not
-// what it computes.
-func screenQuery(table string, kind access.SubjectKind, s Screen) string {
+// what it computes. Its settings are to follow.
+func screenQuery(from string, kind access.SubjectKind, s Screen) string {
 	source := "''"
 	if access.SchemaOf(kind).Root.Lookup("source.uid") != nil {
 		source = "ifNull(source_uid, '')"
@@ -160,7 +166,7 @@ func screenQuery(table string, kind access.SubjectKind, s Screen) string {
 		found = "groupArrayIf([" + element + "], (in_sample OR standing" + flagged + ")" + unless + ")"
 	}
 	return "WITH " + strings.Join(with, ", ") + "\nSELECT of_source, CAST([" + strings.Join(s.Facts, ", ") + "], 'Array(UInt16)') AS facts, count(), " + found +
-		" AS found\nFROM " + table + " WHERE run = {run:UInt64} AND slice = {slice:UInt32} GROUP BY of_source, facts SETTINGS " + screenSettings
+		" AS found\nFROM " + from + " GROUP BY of_source, facts SETTINGS "
 }
 
 // atoms are those that facts and flags use, with their names.
@@ -202,8 +208,8 @@ func maskWords(flags []string) []string {
 	return words
 }
 
-func (r *Run) screenParameters(slice int, s Screen) []any {
-	args := []any{clickhouse.Named("run", r.ID), clickhouse.Named("slice", slice), clickhouse.Named("previous", r.Previous), clickhouse.Named("seed", s.Sample.Seed), clickhouse.Named("every", s.Sample.Every)}
+func (s Screen) parameters() []any {
+	args := []any{clickhouse.Named("seed", s.Sample.Seed), clickhouse.Named("every", s.Sample.Every)}
 	for _, p := range s.Parameters {
 		args = append(args, clickhouse.Named(p.Name, p.Value))
 	}

@@ -124,3 +124,25 @@ func (c Company) Publish(b *Beside, night int) {
 			mapFromArrays(['last_login', 'mfa', 'owner', 'enabled', 'kind', 'end_date', 'reviewed'], arrayWithConstant(7, 'full'))
 		FROM numbers(5)`)
 }
+
+// Repeat puts copies of a night, with its run, into the store as those of the nights after it, up to the last.
+func (c Company) Repeat(b *Beside, night, last int) {
+	b.tb.Helper()
+	for copied := night + 1; copied <= last; copied++ {
+		days := copied - night
+		snapshots := fmt.Sprintf("%d AS snapshot, taken + toIntervalDay(%d) AS taken", copied, days)
+		for _, table := range []string{"people", "accounts", "entitlements", "grants", "licenses", "seats"} {
+			b.Do(fmt.Sprintf("INSERT INTO %s SELECT * REPLACE (%s) FROM %s WHERE snapshot = %d", table, snapshots, table, night))
+		}
+		b.Do(fmt.Sprintf("INSERT INTO snapshots SELECT * REPLACE (%s, recorded_at + toIntervalDay(%d) AS recorded_at) FROM snapshots WHERE snapshot = %d", snapshots, days, night))
+		for _, table := range []string{"run_people", "run_aliases", "run_links", "run_privileged", "run_judged", "tallies"} {
+			b.Do(fmt.Sprintf("INSERT INTO %s SELECT * REPLACE (%d AS run) FROM %s WHERE run = %d", table, copied, table, night))
+		}
+		at := fmt.Sprintf("%d AS run, time + toIntervalDay(%d) AS time", copied, days)
+		b.Do(fmt.Sprintf("INSERT INTO finding_hits SELECT * REPLACE (%s) FROM finding_hits WHERE run = %d", at, night))
+		b.Do(fmt.Sprintf("INSERT INTO finding_states SELECT * REPLACE (%s, last_seen + toIntervalDay(%d) AS last_seen, %d AS hit_run) FROM finding_states WHERE run = %d AND status != 'closed'",
+			at, days, copied, night))
+		b.Do(fmt.Sprintf("INSERT INTO run_inputs SELECT * REPLACE (%s, %d AS snapshot, taken + toIntervalDay(%d) AS taken) FROM run_inputs WHERE run = %d", at, copied, days, night))
+		b.Do(fmt.Sprintf("INSERT INTO runs SELECT * REPLACE (%s, %d AS previous) FROM runs WHERE run = %d", at, copied-1, night))
+	}
+}

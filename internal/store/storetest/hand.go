@@ -74,12 +74,12 @@ func (h *Hand) Make() {
 			a.created_at, a.last_login_at, if(a.last_login_at IS NULL, a.never_logged_in, false), days(a.password_changed_at),
 			if(ifNull(a.enabled, false), NULL, days(a.disabled_at)), a.keys_known, a.attributes, a.attributes_known,
 			multiIf(p.no = 0, 'none', startsWith(p.key, 'id:'), 'employee_id', 'email'), if(p.no > 0, 'linked', 'unmatched'), toNullable($now)
-		FROM (SELECT *, multiIf(employee_id_key != '', concat('id:', employee_id_key), kind = 'human' AND email_key != '', concat('mail:', email_key), '') AS person_key
+		FROM (SELECT *, bitXor(reinterpretAsUInt128(sipHash128(id)), reinterpretAsUInt128(sipHash128(source))) AS sight, multiIf(employee_id_key != '', concat('id:', employee_id_key), kind = 'human' AND email_key != '', concat('mail:', email_key), '') AS person_key
 			FROM accounts WHERE snapshot = 1) AS a
 		LEFT ANY JOIN (SELECT arrayJoin([concat('id:', lower(employee_id)), concat('mail:', lower(email))]) AS key, no, status, department FROM hand_people) AS p ON p.key = a.person_key
 		LEFT ANY JOIN (SELECT lower(id) AS key, no FROM hand_people) AS o ON o.key = a.owner_key
-		LEFT ANY JOIN (SELECT source, id_hash, toNullable(min(first_seen)) AS seen FROM first_seen WHERE kind = 'account' GROUP BY source, id_hash) AS f
-			ON f.source = a.source AND f.id_hash = reinterpretAsUInt128(sipHash128(a.id))` + settings)
+		LEFT ANY JOIN (SELECT bitXor(id_hash, reinterpretAsUInt128(sipHash128(source))) AS sight, toNullable(min(first_seen)) AS seen FROM first_seen
+			WHERE kind = 'account' GROUP BY sight) AS f ON f.sight = a.sight` + settings)
 	h.do(`INSERT INTO hand_groups (no, members) SELECT peer_group, count() FROM hand_accounts WHERE peer_group > 0 GROUP BY peer_group`)
 	h.do(`INSERT INTO hand_directory (person_no, id, source, username, enabled, days_since_disabled)
 		SELECT person_no, id, source, username, enabled, days_since_disabled FROM hand_accounts WHERE person_no > 0 AND source = 's0'
