@@ -146,7 +146,7 @@ type Scan struct {
 	Parallel    int    `yaml:"parallel"`     // sources read at the same time
 	BacklogDays int    `yaml:"backlog_days"` // until the findings of a first night are due
 	Workers     int    `yaml:"workers"`      // that evaluate policies
-	Lane        string `yaml:"lane"`         // how: auto, full or prefilter
+	Lane        string `yaml:"lane"`         // how: auto, full or prefilter; auto prefilters where there are many subjects
 }
 
 // Policies chooses and adjusts rules.
@@ -360,7 +360,7 @@ func Default() Config {
 		Timezone:  "UTC",
 		Store:     Store{URL: "embedded:./lapse-data"},
 		Retention: Retention{Nights: 35, Months: 13, ChangesMonths: 25},
-		Scan:      Scan{Parallel: 4, BacklogDays: 30, Lane: "full"},
+		Scan:      Scan{Parallel: 4, BacklogDays: 30, Lane: "auto"},
 		Guard:     collect.DefaultLimits(),
 		Report:    Report{Dir: "./lapse-report"},
 

@@ -280,6 +280,12 @@ func (ev *Evaluator) query(ctx context.Context, w *work, q *query, input ast.Val
 	ev.engine.heap.begin(ev.budget, alone)
 	defer ev.engine.heap.end(ev.budget, alone)
 	var array *ast.Array
+	// What stands still for the whole budget may have been kept from running by all else on the machine: before a rule is blamed
+	// it is evaluated once more.
+	chances := 1
+	if len(q.rules) == 1 {
+		chances = 2
+	}
 	for again := true; again; {
 		array = nil
 		ev.budget.start(ctx, limit)
@@ -291,7 +297,13 @@ func (ev *Evaluator) query(ctx context.Context, w *work, q *query, input ast.Val
 		if topdown.IsCancel(err) && ev.budget.memory.Load() {
 			return errMemory
 		}
-		again = topdown.IsCancel(err) && ctx.Err() == nil && !ev.budget.spent(limit)
+		again = false
+		if topdown.IsCancel(err) && ctx.Err() == nil {
+			if ev.budget.spent(limit) {
+				chances--
+			}
+			again = chances > 0
+		}
 		if err != nil && !again {
 			return err
 		}
