@@ -31,12 +31,16 @@ func (h *HitRow) Fingerprint() finding.Fingerprint {
 	return finding.NewFingerprint(h.Policy, h.Subject, h.Key)
 }
 
+// hitRows is how many hits one INSERT carries: with its message and evidence one takes some kilobytes.
+const hitRows = 10_000
+
 // WriteHits adds hits of the run. They are sent in batches, in the background: all are in the store when CarryStates
 // returns, and an error of one call can show in a later one. No two hits of a run have one fingerprint. ctx must live
 // until CarryStates.
 func (r *Run) WriteHits(ctx context.Context, hits []HitRow) error {
 	if r.hits == nil {
 		r.hits = newBatch(ctx, r.s, "finding_hits", r.token("hits"), r.hitFields())
+		r.hits.size = hitRows
 	}
 	for _, h := range hits {
 		if err := r.hits.put(h); err != nil {

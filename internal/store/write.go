@@ -28,6 +28,7 @@ type batch[R any] struct {
 	// settings of an INSERT with that token; nil: none.
 	settings func(token string) clickhouse.Settings
 
+	size    int // rows in one INSERT
 	rows    uint64
 	batches int
 	buffer  []R
@@ -45,7 +46,7 @@ type sentBatch[R any] struct {
 // newBatch starts writing to table. token names this writing, the same for nothing else ever: with a batch's number it
 // keeps a batch that is sent again from being there twice.
 func newBatch[R any](ctx context.Context, s *Store, table, token string, fields []field[R]) *batch[R] {
-	return &batch[R]{settings: deduplicated, s: s, ctx: ctx, table: table, fields: fields, token: table + "/" + token, sent: make(chan sentBatch[R], sendAhead+1),
+	return &batch[R]{settings: deduplicated, size: batchRows, s: s, ctx: ctx, table: table, fields: fields, token: table + "/" + token, sent: make(chan sentBatch[R], sendAhead+1),
 		insert: "INSERT INTO " + table + " (" + strings.Join(written(fields), ", ") + ")"}
 }
 
@@ -57,7 +58,7 @@ func (b *batch[R]) put(r R) error {
 	}
 	b.buffer = append(b.buffer, r)
 	b.rows++
-	if len(b.buffer) >= batchRows {
+	if len(b.buffer) >= b.size {
 		return b.flush()
 	}
 	return nil
@@ -85,7 +86,7 @@ func (b *batch[R]) flush() error {
 		return b.err
 	}
 	if free == nil {
-		free = make([]R, 0, batchRows)
+		free = make([]R, 0, b.size)
 	}
 	b.hand(free)
 	return nil
