@@ -20,8 +20,15 @@ import data.lapse.lib
 
 findings contains {"key": id, "message": message, "evidence": evidence} if {
 	input.person.status in {"active", "leave"}
-	count(held) > 0
 	some id, conflict in data.tables["SOD-01"].conflicts
+
+	# What most people don't have even a part of, before all that they hold is gathered.
+	some one in conflict.first
+	some grant in input.grants
+	fits_in_part(one, grant)
+	some other in conflict.second
+	some beside in input.grants
+	fits_in_part(other, beside)
 	first := matching(conflict.first)
 	count(first) > 0
 	second := matching(conflict.second)
@@ -69,6 +76,26 @@ matching(side) := {entitlement |
 		like(lower(pattern), text)
 	}
 }
+
+# Whatever a matcher gives beside each other, an entitlement that it fits fits in one of these.
+fits_in_part(matcher, grant) if {
+	some tag in grant.entitlement.tags
+	like(lower(matcher.tag), lower(tag))
+}
+
+fits_in_part(matcher, grant) if like(lower(matcher.entitlement), lower(grant.entitlement.id))
+
+fits_in_part(matcher, grant) if like(lower(matcher.entitlement), lower(grant.entitlement.name))
+
+fits_in_part(matcher, grant) if like(lower(matcher.resource), lower(grant.entitlement.resource))
+
+# An entitlement without a resource has an empty one.
+fits_in_part(matcher, grant) if {
+	not grant.entitlement.resource
+	like(lower(matcher.resource), "")
+}
+
+fits_in_part(matcher, grant) if like(lower(matcher.source), lower(grant.source))
 
 like(pattern, text) if pattern == text
 

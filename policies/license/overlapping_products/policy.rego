@@ -20,8 +20,12 @@ import data.lapse.lib
 
 findings contains object.union(finding, saving(products)) if {
 	input.person.status in {"active", "leave"}
-	count(paid) > 1
 	some id, overlap in data.tables["LIC-04"].overlaps
+
+	# Before all that is paid for somebody is gathered: is there one of them at all?
+	some product in overlap.products
+	some seat in input.seats
+	may_fit(product, seat)
 	products := [seats |
 		some pattern in overlap.products
 		seats := [seat | some seat in paid; fits(pattern, seat)]
@@ -55,6 +59,11 @@ disabled(seat) if {
 	account.id == seat.account_id
 	account.enabled == false
 }
+
+# A product is called by its name, or its SKU where it has none.
+may_fit(pattern, seat) if like(lower(pattern), lower(seat.product))
+
+may_fit(pattern, seat) if like(lower(pattern), lower(seat.sku))
 
 fits(pattern, seat) if like(lower(pattern), lower(lib.product(seat)))
 
