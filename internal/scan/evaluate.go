@@ -48,7 +48,7 @@ func evaluate(ctx context.Context, o Options, run *store.Run) (judgement, error)
 		if err != nil {
 			return judgement{}, err
 		}
-		screening, err := o.screening(ctx, engine, run, kind)
+		screening, err := o.screening(ctx, engine, run, standing, kind)
 		if err != nil {
 			return judgement{}, err
 		}

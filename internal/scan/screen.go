@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/lapse-audit/lapse/internal/access"
+	"github.com/lapse-audit/lapse/internal/finding"
 	"github.com/lapse-audit/lapse/internal/policy"
 	"github.com/lapse-audit/lapse/internal/store"
 )
@@ -36,7 +37,7 @@ type screening struct {
 }
 
 // screening prepares the prefilter lane; nil: the full lane it is.
-func (o Options) screening(ctx context.Context, engine *policy.Engine, run *store.Run, kind access.SubjectKind) (*screening, error) {
+func (o Options) screening(ctx context.Context, engine *policy.Engine, run *store.Run, standing *standing, kind access.SubjectKind) (*screening, error) {
 	if o.Lane == "" || o.Lane == LaneFull {
 		return nil, nil
 	}
@@ -64,7 +65,9 @@ func (o Options) screening(ctx context.Context, engine *policy.Engine, run *stor
 		}
 	}
 	s := newScreening(screen, run.ID, subjects/sampleSize)
-	s.asked.Standing = true
+	s.asked.Stands = func(flag int, source, subject string) bool {
+		return standing.stands(screen.Coverage[flag].Policy, finding.Subject{Kind: kind, Source: source, ID: subject})
+	}
 	return s, nil
 }
 
@@ -90,7 +93,7 @@ func (s *screening) only(policies []string) *screening {
 	again := &screening{screen: screen, asked: asked(screen), again: true}
 	again.asked.Sample = s.asked.Sample
 	again.asked.Sample.LeftOut = true
-	again.asked.Standing = s.asked.Standing
+	again.asked.Stands = s.asked.Stands
 	return again
 }
 

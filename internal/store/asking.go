@@ -125,7 +125,7 @@ func (a *Asking) Screen(ctx context.Context, stretch int) (*Screening, error) {
 	sc := &Screening{run: a.run, kind: a.kind}
 	query := screenQuery("(\n"+a.looks+")", a.kind, a.screen) + "max_block_size = 8192, " + screenSettings
 	args := append(a.run.parameters(a.stretches[stretch].parameters()), a.screen.parameters()...)
-	return sc, a.fault(sc.ask(ctx, query, args), "ask", stretch)
+	return sc, a.fault(sc.ask(ctx, a.screen, query, args), "ask", stretch)
 }
 
 // MakeAtATime is about how many subjects are worth being made whole at a time: each time takes something whatever their number.

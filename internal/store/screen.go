@@ -22,10 +22,12 @@ type Screen struct {
 	Facts      []string
 	Parameters []Parameter
 	Sample     Sample
-	Standing   bool // what findings stand on since the run before needs looking at, too
-	// Columns are by flag those that must be known of a subject which the flag holds for, and Always those of any. The others
-	// of a row are access.Unread or empty. Of the sample, and where a finding stands, whatever some flag needs is read. Without
-	// Columns rows are whole.
+	// Stands tells whether a finding of a flag's policy stands on a subject since the run before. Such subjects need looking at,
+	// too; nil: they don't.
+	Stands func(flag int, source, subject string) bool
+	// Columns are by flag those that must be known of a subject which the flag holds for, or of whose policy a finding stands
+	// on it, and Always those of any. The others of a row are access.Unread or empty. Of the sample whatever some flag needs is
+	// read. Without Columns rows are whole.
 	Columns [][]string
 	Always  []string
 }
@@ -67,11 +69,12 @@ type FactCount struct {
 type found struct {
 	no     uint32
 	mask   []uint64
+	needs  []uint64 // the mask, and what stands
 	sample bool
 	stands bool
 }
 
-// Screened is a subject that some flag holds for, that belongs to the sample, or, if Standing is asked for, on which a finding
+// Screened is a subject that some flag holds for, that belongs to the sample, or, if Stands is given, on which a finding
 // stands since the run before: whether that is fixed must be known, not only not found. Bit i of Mask[0] is Flags[i]. The row is to be used as one of
 // Subjects.
 type Screened struct {
@@ -98,31 +101,48 @@ func (r *Run) Screen(ctx context.Context, kind access.SubjectKind, slice int, s 
 	sc := &Screening{run: r, kind: kind, table: subjectTable(kind), slice: slice, columns: screenedColumns(kind, s)}
 	query := screenQuery(sc.table+" WHERE run = {run:UInt64} AND slice = {slice:UInt32}", kind, s) + screenSettings
 	args := append(s.parameters(), clickhouse.Named("run", r.ID), clickhouse.Named("slice", slice), clickhouse.Named("previous", r.Previous))
-	if err := sc.ask(ctx, query, args); err != nil {
+	if err := sc.ask(ctx, s, query, args); err != nil {
 		return nil, fmt.Errorf("screen %s subjects, slice %d of run %d: %w", kind, slice, r.ID, err)
 	}
 	return sc, nil
 }
 
 // ask takes what a screen's query says.
-func (sc *Screening) ask(ctx context.Context, query string, args []any) error {
+func (sc *Screening) ask(ctx context.Context, s Screen, query string, args []any) error {
 	type group struct {
 		FactCount
 		found [][]uint64
+		ids   []string
 	}
-	scan := func(rows driver.Rows, g *group) error { return rows.Scan(&g.Source, &g.Facts, &g.Subjects, &g.found) }
+	scan := func(rows driver.Rows, g *group) error {
+		return rows.Scan(&g.Source, &g.Facts, &g.Subjects, &g.found, &g.ids)
+	}
 	for g, err := range stream(ctx, sc.run.s, scan, query, args...) {
 		if err != nil {
 			return err
 		}
 		sc.Counts = append(sc.Counts, g.FactCount)
-		for _, f := range g.found {
-			mask := f[2:]
-			sc.found = append(sc.found, found{uint32(f[0]), mask, f[1]&isSample != 0, f[1]&isStanding != 0})
+		for i, f := range g.found {
+			subject := found{no: uint32(f[0]), mask: f[2:], needs: f[2:], sample: f[1]&isSample != 0, stands: f[1]&isStanding != 0}
+			if subject.stands {
+				subject.needs = s.standing(subject.mask, g.Source, g.ids[i])
+			}
+			sc.found = append(sc.found, subject)
 		}
 	}
 	slices.SortFunc(sc.found, func(a, b found) int { return cmp.Compare(a.no, b.no) })
 	return nil
+}
+
+// standing adds to a mask the flags of whose policies findings stand.
+func (s Screen) standing(mask []uint64, source, subject string) []uint64 {
+	needs := slices.Clone(mask)
+	for flag := range s.Flags {
+		if s.Stands(flag, source, subject) {
+			needs[flag/64] |= 1 << (flag % 64)
+		}
+	}
+	return needs
 }
 
 const (
@@ -141,7 +161,7 @@ func screenQuery(from string, kind access.SubjectKind, s Screen) string {
 	if access.SchemaOf(kind).Root.Lookup("source.uid") != nil {
 		source = "ifNull(source_uid, '')"
 	}
-	with, found := append(atoms(s), source+" AS of_source"), "CAST([], 'Array(Array(UInt64))')"
+	with, found, ids := append(atoms(s), source+" AS of_source"), "CAST([], 'Array(Array(UInt64))')", "CAST([], 'Array(String)')"
 	if len(s.Flags) > 0 {
 		sample, unless, flagged := "false", "", ""
 		if s.Sample.Every > 0 {
@@ -151,7 +171,7 @@ func screenQuery(from string, kind access.SubjectKind, s Screen) string {
 			unless = " AND NOT in_sample"
 		}
 		standing := "false"
-		if s.Standing {
+		if s.Stands != nil {
 			standing = fmt.Sprintf("(of_source, %s) IN (SELECT source, subject FROM finding_states "+
 				"WHERE run = {previous:UInt64} AND status != 'closed' AND subject_kind = '%s')", subjectIDs[kind], kind)
 		}
@@ -163,10 +183,14 @@ func screenQuery(from string, kind access.SubjectKind, s Screen) string {
 			element += ", " + name
 			flagged += " OR " + name + " != 0"
 		}
-		found = "groupArrayIf([" + element + "], (in_sample OR standing" + flagged + ")" + unless + ")"
+		with = append(with, "(in_sample OR standing"+flagged+")"+unless+" AS looked_at")
+		found = "groupArrayIf([" + element + "], looked_at)"
+		if s.Stands != nil {
+			ids = "groupArrayIf(if(standing, ifNull(" + subjectIDs[kind] + ", ''), ''), looked_at)"
+		}
 	}
 	return "WITH " + strings.Join(with, ", ") + "\nSELECT of_source, CAST([" + strings.Join(s.Facts, ", ") + "], 'Array(UInt16)') AS facts, count(), " + found +
-		" AS found\nFROM " + from + " GROUP BY of_source, facts SETTINGS "
+		" AS found, " + ids + " AS ids\nFROM " + from + " GROUP BY of_source, facts SETTINGS "
 }
 
 // atoms are those that facts and flags use, with their names.

@@ -44,10 +44,10 @@ func screenedColumns(kind access.SubjectKind, s Screen) []screenedColumn {
 
 // wanted reports whether somebody needs the column of a subject.
 func (c *screenedColumn) wanted(f found) bool {
-	if c.always || f.sample || f.stands {
+	if c.always || f.sample {
 		return true
 	}
-	for i, word := range f.mask {
+	for i, word := range f.needs {
 		if word&c.readers[i] != 0 {
 			return true
 		}

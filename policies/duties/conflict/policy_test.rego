@@ -57,6 +57,16 @@ test_passes_over[note] if {
 	conflict.findings == set() with input as subject with data.tables["SOD-01"] as matrix
 }
 
+test_by_system_and_by_any_resource if {
+	conflicts := {
+		"two-systems": {"title": "use both systems", "first": [{"source": "bank"}], "second": [{"source": "ERP"}]},
+		"bare": {"title": "use what has no resource", "first": [{"resource": "*", "source": "erp"}], "second": [{"resource": ""}]},
+		"neither": {"title": "use neither", "first": [{"source": "crm"}], "second": [{"source": "bank"}]},
+	}
+	found := conflict.findings with input as both with data.tables["SOD-01"] as {"conflicts": conflicts}
+	{f.key | some f in found} == {"two-systems", "bare"}
+}
+
 # The table that comes with the rule goes by tags.
 test_the_shipped_table_works[id] if {
 	some id, rule in data.tables["SOD-01"].conflicts
