@@ -51,7 +51,7 @@ test: build vet ## Run all tests, or those of RUN=pattern; RACE=1 runs the short
 lint: ## Check formatting and run the linters
 	$(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI) run $(PKG)
 
-# Subjects are built for a million accounts, which takes two minutes.
+# The whole road is gone for a million accounts, which takes minutes.
 bench: export LAPSE_BENCH_ACCOUNTS ?= 1000000
 bench: build ## Run every benchmark, one package after the other; BENCH=pattern picks some
 	@dirs=$$($(call folders,^func Benchmark)); [ -n "$$dirs" ] || { echo "no benchmarks"; exit 0; }; \

@@ -19,6 +19,7 @@ import (
 
 	"github.com/lapse-audit/lapse/internal/access"
 	"github.com/lapse-audit/lapse/internal/store"
+	"github.com/lapse-audit/lapse/internal/store/storetest"
 )
 
 // company makes the accounts of an ordinary company: most of them in order, less than 15% flagged by any rule, 15 grants each.
@@ -137,7 +138,7 @@ func BenchmarkLanes(b *testing.B) {
 	options := enableAll(b)
 	whole := shipped(b, options)
 	for id, o := range options.Overrides {
-		on := slices.Contains(written, id)
+		on := slices.Contains(storetest.Written(), id)
 		o.Enabled = &on
 		options.Overrides[id] = o
 	}
@@ -146,7 +147,7 @@ func BenchmarkLanes(b *testing.B) {
 		pack *Pack
 		ways []string
 	}{
-		{fmt.Sprintf("%d_rules", len(written)), shipped(b, options), []string{"map", "full", "prefilter", "sql"}},
+		{fmt.Sprintf("%d_rules", len(storetest.Written())), shipped(b, options), []string{"map", "full", "prefilter", "sql"}},
 		{"whole_pack", whole, []string{"map", "full", "prefilter"}},
 	} {
 		each := map[int]map[string]float64{}
@@ -251,7 +252,7 @@ func benchmarkLanes(b *testing.B, pack *Pack, accounts int, sql bool) map[string
 			continue
 		}
 		measure("sql", n, func(func(Result) error) error {
-			screening, err := tb.run.Screen(ctx, access.SubjectAccount, 0, store.Screen{Facts: byHand})
+			screening, err := tb.run.Screen(ctx, access.SubjectAccount, 0, store.Screen{Facts: facts(storetest.ByHand())})
 			if err != nil {
 				return err
 			}
@@ -351,39 +352,11 @@ func (tb *subjectTable) judgeScreened(ctx context.Context, ev *Evaluator, screen
 	return nil
 }
 
-// written are the policies that byHand counts.
-var written = []string{"DOR-01", "DOR-02", "DOR-03", "LIC-01", "LIC-02", "LVR-01", "LVR-03", "LVR-04", "MFA-01", "ORP-01", "ORP-02", "PEER-01", "SVC-01"}
-
-// byHand is these policies as one would write them in SQL: how many findings each has on an account.
-var byHand = func() []string {
-	live := "ifNull(account_enabled, false) AND ifNull(account_kind = 'human', false)"
-	ended := "ifNull(person_status = 'ended', false)"
-	contractor := "ifNull(person_kind IN ('contractor', 'vendor', 'temp', 'external', 'consultant'), false)"
-	linked := "ifNull(account_kind IN ('human', 'guest'), false) AND link_status = 'linked'"
-	service := "ifNull(account_kind = 'service', false) AND ifNull(account_enabled, false)"
-	overdue := "(person_hours_since_end IS NULL OR person_hours_since_end >= 24 OR (ifNull(account_privileged, false) AND person_hours_since_end >= 0))"
-	rules := []string{
-		"ifNull(account_never_logged_in, false) AND " + live + " AND ifNull(account_days_since_created, account_days_known) >= 30 AND NOT ifNull(person_days_since_start < 30, false)",
-		live + " AND ifNull(account_days_since_login >= 90, false) AND NOT ifNull(account_privileged, false) AND NOT ifNull(account_never_logged_in, false)",
-		live + " AND ifNull(account_days_since_login >= 30, false) AND ifNull(account_privileged, false) AND NOT ifNull(account_never_logged_in, false)",
-		ended + " AND ifNull(account_enabled, false) AND " + linked + " AND NOT " + contractor + " AND " + overdue,
-		ended + " AND ifNull(account_enabled, false) AND " + linked + " AND " + contractor + " AND (person_days_since_end IS NULL OR person_days_since_end >= 0)",
-		ended + " AND ifNull(account_used_after_end, false) AND " + linked,
-		live + " AND ifNull(account_privileged, false) AND ifNull(account_mfa = false, false)",
-		live + " AND ifNull(link_status = 'disputed', false) AND ifNull(link_days >= 14, false)",
-		live + " AND ifNull(link_status = 'unmatched', false) AND greatest(account_days_known, ifNull(account_days_since_created, 0)) >= 7",
+// facts makes what a screen counts of SQL that counts findings.
+func facts(counts []string) []string {
+	out := make([]string, len(counts))
+	for i, c := range counts {
+		out[i] = "toUInt16(" + c + ")"
 	}
-	for i, r := range rules {
-		rules[i] = "toUInt16(" + r + ")"
-	}
-	idle := "(ifNull(cost != 0, true) AND (ifNull(used >= 60, false) OR (used IS NULL AND ifNull(never, false) AND ifNull(assigned >= 60, false))))"
-	return append(rules,
-		"toUInt16(if("+ended+" OR ifNull(NOT account_enabled, false), length(seats_sku), 0))",
-		"toUInt16(if(ifNull(account_enabled, false) AND NOT "+ended+", arrayCount((cost, used, never, assigned) -> "+idle+
-			", seats_cost_month, seats_days_since_used, seats_never_used, seats_days_since_assigned), 0))",
-		"toUInt16(if("+live+" AND link_status = 'linked' AND ifNull(person_status = 'active', false), "+
-			"arrayCount((d, s, n) -> d AND ifNull(s < 0.1, false) AND ifNull(n >= 8, false), grants_direct, grants_peer_share, grants_peer_count), 0))",
-		"toUInt16(if("+service+", if(account_owner_id IS NULL, toUInt16(NOT owner_known AND source_coverage['owner'] IN ('full', 'partial')), toUInt16(NOT owner_known))"+
-			" + toUInt16(owner_known AND ifNull(owner_status = 'ended', false)), 0))",
-	)
-}()
+	return out
+}

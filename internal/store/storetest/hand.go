@@ -160,8 +160,8 @@ func (h *Hand) slice(first int) []any {
 // Count counts the findings of the policies that are Written, in that order.
 func (h *Hand) Count() []uint64 {
 	h.b.tb.Helper()
-	sums := make([]string, len(byHand))
-	for i, rule := range byHand {
+	sums := make([]string, len(Written()))
+	for i, rule := range ByHand() {
 		sums[i] = "toUInt64(sum(toUInt64(" + rule + ")))"
 	}
 	out := h.b.Numbers("SELECT " + strings.Join(sums, ", ") + " FROM hand_subjects SETTINGS compile_expressions = 0")
@@ -174,8 +174,8 @@ func Written() []string {
 	return []string{"DOR-03", "DOR-01", "DOR-02", "LVR-01", "LVR-04", "LVR-03", "MFA-01", "ORP-02", "ORP-01", "LIC-01", "LIC-02", "PEER-01", "SVC-01"}
 }
 
-// byHand is how many findings each of these has on an account.
-var byHand = func() []string {
+// ByHand is how many findings each of these has on an account, in SQL over the columns of its subject.
+func ByHand() []string {
 	live := "ifNull(account_enabled, false) AND ifNull(account_kind = 'human', false)"
 	ended := "ifNull(person_status = 'ended', false)"
 	contractor := "ifNull(person_kind IN ('contractor', 'vendor', 'temp', 'external', 'consultant'), false)"
@@ -201,7 +201,7 @@ var byHand = func() []string {
 		"if(" + service + ", if(account_owner_id IS NULL, toUInt16(NOT owner_known AND source_coverage['owner'] IN ('full', 'partial')), toUInt16(NOT owner_known))" +
 			" + toUInt16(owner_known AND ifNull(owner_status = 'ended', false)), 0)",
 	}
-}()
+}
 
 // Size says how much of everything there is, to be held against the run's.
 func (h *Hand) Size() string {
