@@ -5,10 +5,8 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
-	"os"
 	"runtime"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -125,16 +123,7 @@ const benchSlice = 80_000
 // are made beforehand. Of the prefilter lane it says what it takes to translate the policies, which is done once a run, to ask
 // the table, to read the rows of candidates and to evaluate them. It ends with a table.
 func BenchmarkLanes(b *testing.B) {
-	sizes := []int{10_000, 100_000}
-	if text := os.Getenv("LAPSE_BENCH_ACCOUNTS"); text != "" {
-		n, err := strconv.Atoi(text)
-		if err != nil {
-			b.Fatal(err)
-		}
-		if n > sizes[1] {
-			sizes = append(sizes, n)
-		}
-	}
+	sizes := storetest.Sizes(b)
 	options := enableAll(b)
 	whole := shipped(b, options)
 	for id, o := range options.Overrides {

@@ -29,17 +29,7 @@ import (
 // how much dearer it is than SQL that somebody has written by hand to make the same account subjects and count the findings of
 // some of the policies. Run it with -benchtime=1x.
 func BenchmarkRoad(b *testing.B) {
-	sizes := []int{10_000, 100_000}
-	if text := os.Getenv("LAPSE_BENCH_ACCOUNTS"); text != "" {
-		n, err := strconv.Atoi(text)
-		if err != nil {
-			b.Fatal(err)
-		}
-		if n > sizes[1] {
-			sizes = append(sizes, n)
-		}
-	}
-	for _, n := range sizes {
+	for _, n := range storetest.Sizes(b) {
 		b.Run(strconv.Itoa(n), func(b *testing.B) {
 			r := newRoad(b, n)
 			for range b.N {

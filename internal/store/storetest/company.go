@@ -2,11 +2,30 @@ package storetest
 
 import (
 	"fmt"
+	"os"
+	"strconv"
 	"strings"
+	"testing"
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
 )
+
+// Sizes are how many accounts benchmarks take: 10,000, 100,000, and LAPSE_BENCH_ACCOUNTS if that is more.
+func Sizes(tb testing.TB) []int {
+	tb.Helper()
+	sizes := []int{10_000, 100_000}
+	if text := os.Getenv("LAPSE_BENCH_ACCOUNTS"); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		if n > sizes[1] {
+			sizes = append(sizes, n)
+		}
+	}
+	return sizes
+}
 
 // Company is a made-up company of some size, in a roster and four applications, of which the first is the directory. Its
 // departments are of the same size whatever its own, so that an account weighs the same in a large one: about fifteen
