@@ -76,6 +76,13 @@ func TestPastPart(t *testing.T) {
 	check("everything", all)
 	check("both", Wanted{access.SubjectAccount: {Columns: []string{"account_id", "account_privileged"}},
 		access.SubjectPerson: {Columns: []string{"person_id", "grants_known", "grants_entitlement_id"}}})
+	if _, err := s.Revisit(ctx, info.ID); err != nil { // what was made for one who has gone is gone
+		t.Fatal(err)
+	}
+	var left uint64
+	if err := s.row(ctx, []any{&left}, "SELECT count() FROM "+partTable(access.SubjectAccount)); err != nil || left != 0 {
+		t.Errorf("%d rows are left: %v", left, err)
+	}
 }
 
 // groupOf tells columns apart by what they are made from.

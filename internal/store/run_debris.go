@@ -55,10 +55,10 @@ func (s *Store) deleteRun(ctx context.Context, table, column string, run uint64)
 	return s.exec(ctx, fmt.Sprintf("DELETE FROM %s WHERE %s = {run:UInt64}", table, column), id)
 }
 
-// emptyWork truncates what runs compute with.
+// emptyWork truncates what runs compute with, and the subjects of kept runs that were judged again.
 func (s *Store) emptyWork(ctx context.Context) error {
 	tables, err := list(ctx, s, func(rows driver.Rows, name *string) error { return rows.Scan(name) },
-		`SELECT name FROM system.tables WHERE database = currentDatabase() AND startsWith(name, 'work_')
+		`SELECT name FROM system.tables WHERE database = currentDatabase() AND (startsWith(name, 'work_') OR startsWith(name, 'past_'))
 			AND ifNull(total_rows, 1) > 0 ORDER BY name`)
 	if err != nil {
 		return err
