@@ -20,8 +20,9 @@ const (
 	mostDigits  = 10_000 // of a number
 )
 
-// capBuiltins limits the builtins whose result can be much larger than what the policy holds, in this process. OPA finds builtins by
-// name in one table and lets no query bring its own, so the table is changed, once, before anything is evaluated.
+// capBuiltins limits the builtins whose result can be much larger than what the policy holds, in this process, and puts a faster
+// json.filter in the place of OPA's. OPA finds builtins by name in one table and lets no query bring its own, so the table is
+// changed, once, before anything is evaluated.
 var capBuiltins = sync.OnceFunc(func() {
 	for name, size := range growing {
 		f := topdown.GetBuiltin(name)
@@ -39,6 +40,7 @@ var capBuiltins = sync.OnceFunc(func() {
 			return f(bctx, operands, iter)
 		})
 	}
+	topdown.RegisterBuiltinFunc(ast.JSONFilter.Name, (&filterer{opa: topdown.GetBuiltin(ast.JSONFilter.Name)}).filter)
 })
 
 // sizer bounds what a builtin gives: the bytes of its texts, and the members of its collections. It need not be exact but
@@ -143,26 +145,42 @@ func measure(t *ast.Term) (text, members float64) {
 	case ast.Number:
 		return float64(len(v)), 0
 	case *ast.Array, ast.Set, ast.Object:
-		return measureMembers(v)
+		var s sum
+		s.members(v)
+		return s.text, s.count
 	}
 	return 0, 0
 }
 
-func measureMembers(v ast.Value) (text, members float64) {
-	add := func(e *ast.Term) bool {
-		x, m := measure(e)
-		text, members = text+x, members+m+1
-		return text > mostText || members > mostMembers
-	}
+// sum is what has been measured of a collection.
+type sum struct{ text, count float64 }
+
+// members adds those of a collection, until it is too much.
+func (s *sum) members(v ast.Value) (enough bool) {
 	switch v := v.(type) {
 	case *ast.Array:
-		v.Until(add)
+		for i := 0; i < v.Len() && !enough; i++ {
+			enough = s.member(v.Elem(i))
+		}
 	case ast.Set:
-		v.Until(add)
+		return v.Until(s.member)
 	case ast.Object:
-		v.Until(func(k, e *ast.Term) bool { return add(k) || add(e) })
+		return v.Until(func(k, e *ast.Term) bool { return s.member(k) || s.member(e) })
 	}
-	return text, members
+	return enough
+}
+
+func (s *sum) member(t *ast.Term) (enough bool) {
+	s.count++
+	switch v := t.Value.(type) {
+	case ast.String:
+		s.text += float64(len(v))
+	case ast.Number:
+		s.text += float64(len(v))
+	case *ast.Array, ast.Set, ast.Object:
+		s.members(v)
+	}
+	return s.text > mostText || s.count > mostMembers
 }
 
 func joined2(operands []*ast.Term) (text, members float64) {

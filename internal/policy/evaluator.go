@@ -24,6 +24,7 @@ type Evaluator struct {
 	budget *budget
 	work   map[*lane]*work
 	counts []*counts
+	docs   virtualDocs // of the query under way
 }
 
 // work is what an evaluator keeps for one lane.
@@ -323,12 +324,14 @@ func (ev *Evaluator) query(ctx context.Context, w *work, q *query, input ast.Val
 
 // topdown is what rego.PreparedEvalQuery.Eval would make of a query, without what that allocates to look at its options.
 func (ev *Evaluator) topdown(w *work, q *query, input ast.Value) *topdown.Query {
+	ev.docs.reset()
 	return topdown.NewQuery(q.body).
 		WithQueryCompiler(q.compiler).
 		WithCompiler(w.compiler).
 		WithStore(w.store).
 		WithTransaction(w.txn).
 		WithBaseCache(w.base).
+		WithVirtualCache(&ev.docs).
 		WithMetrics(metrics.NoOp()).
 		WithTime(ev.engine.options.Time).
 		WithIndexing(!ev.engine.options.Unindexed).

@@ -1,7 +1,7 @@
 package policy
 
 import (
-	"regexp"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -11,70 +11,91 @@ import (
 // appendJSON writes what encoding ast.JSON of a value would, without the maps in between. It is false for values that it
 // leaves to that: sets, objects with keys that are not text, texts with anything to escape.
 func appendJSON(to []byte, v ast.Value) ([]byte, bool) {
+	w := jsonWriter{to}
+	if !w.value(v) {
+		return nil, false
+	}
+	return w.text, true
+}
+
+type jsonWriter struct{ text []byte }
+
+func (w *jsonWriter) value(v ast.Value) bool {
 	switch v := v.(type) {
 	case ast.Null:
-		return append(to, "null"...), true
+		w.text = append(w.text, "null"...)
 	case ast.Boolean:
-		if v {
-			return append(to, "true"...), true
-		}
-		return append(to, "false"...), true
+		w.text = strconv.AppendBool(w.text, bool(v))
 	case ast.Number:
-		return append(to, v...), plainNumber.MatchString(string(v))
+		w.text = append(w.text, v...)
+		return plainNumber(string(v))
 	case ast.String:
-		return appendText(to, string(v))
+		return w.string(string(v))
 	case *ast.Array:
-		to = append(to, '[')
+		w.text = append(w.text, '[')
 		for i := range v.Len() {
 			if i > 0 {
-				to = append(to, ',')
+				w.text = append(w.text, ',')
 			}
-			var ok bool
-			if to, ok = appendJSON(to, v.Elem(i).Value); !ok {
-				return nil, false
+			if !w.value(v.Elem(i).Value) {
+				return false
 			}
 		}
-		return append(to, ']'), true
+		w.text = append(w.text, ']')
 	case ast.Object: // in the order of its keys, as encoding/json has it
-		to = append(to, '{')
-		first := true
+		w.text = append(w.text, '{')
+		start := len(w.text)
 		refused := v.Until(func(k, e *ast.Term) bool {
 			key, ok := k.Value.(ast.String)
 			if !ok {
 				return true
 			}
-			if !first {
-				to = append(to, ',')
+			if len(w.text) > start {
+				w.text = append(w.text, ',')
 			}
-			first = false
-			if to, ok = appendText(to, string(key)); !ok {
+			if !w.string(string(key)) {
 				return true
 			}
-			to = append(to, ':')
-			to, ok = appendJSON(to, e.Value)
-			return !ok
+			w.text = append(w.text, ':')
+			return !w.value(e.Value)
 		})
-		return append(to, '}'), !refused
+		w.text = append(w.text, '}')
+		return !refused
+	default:
+		return false
 	}
-	return nil, false
+	return true
 }
 
-// plainNumber is what JSON takes for a number.
-var plainNumber = regexp.MustCompile(`^-?(0|[1-9][0-9]*)(\.[0-9]+)?$`)
+// plainNumber reports whether a number is written as JSON does, without an exponent.
+func plainNumber(n string) bool {
+	whole, fraction, point := strings.Cut(strings.TrimPrefix(n, "-"), ".")
+	return digitsOnly(whole) && (whole == "0" || whole[0] != '0') && (!point || digitsOnly(fraction))
+}
 
-func appendText(to []byte, s string) ([]byte, bool) {
+func digitsOnly(s string) bool {
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
+			return false
+		}
+	}
+	return s != ""
+}
+
+func (w *jsonWriter) string(s string) bool {
 	ascii := true
 	for i := range len(s) {
 		c := s[i]
 		if c < ' ' || c == '"' || c == '\\' {
-			return nil, false
+			return false
 		}
 		ascii = ascii && c < utf8.RuneSelf
 	}
 	if !ascii && (!utf8.ValidString(s) || strings.ContainsAny(s, "\u2028\u2029")) { // which encoding/json escapes
-		return nil, false
+		return false
 	}
-	to = append(to, '"')
-	to = append(to, s...)
-	return append(to, '"'), true
+	w.text = append(w.text, '"')
+	w.text = append(w.text, s...)
+	w.text = append(w.text, '"')
+	return true
 }
