@@ -15,6 +15,14 @@ type construct struct {
 	rest string // helper rules
 }
 
+const elseName = `name := input.account.username if true
+
+else := input.account.email if true
+
+else := input.account.id if true
+
+`
+
 var constructs = []construct{
 	{name: "bool", lane: LaneComplete, body: `input.account.enabled`},
 	{name: "bool of an absent object", lane: LaneComplete, body: `input.person.on_leave`},
@@ -25,6 +33,25 @@ var constructs = []construct{
 	{name: "not not bool", lane: LaneComplete, body: `not safe`, rest: `safe if not input.account.mfa`},
 	{name: "default false", lane: LaneComplete, body: `known`, rest: "default known := false\nknown if input.account.enabled"},
 	{name: "not default false", lane: LaneComplete, body: `not known`, rest: "default known := false\nknown if input.account.enabled"},
+	{name: "else in a text", lane: LaneComplete, body: `some reason in reasons`, rest: elseName + `reasons contains sprintf("%s is off", [name]) if input.account.enabled == false`},
+	{name: "else in a text of which there may be none", lane: LaneComplete, body: `count(reasons) > 0`, rest: `reasons contains sprintf("%s left", [who]) if input.account.enabled
+who := input.person.email if input.person.on_leave
+
+else := input.person.title if not input.person.manager_id
+
+else := concat(" ", [input.manager.name, input.person.department]) if true
+`},
+	{name: "not else in a text", lane: LaneComplete, body: `not off`, rest: elseName + `off if some _ in reasons
+reasons contains sprintf("%s is off", [name]) if input.account.mfa
+`},
+	{name: "else in a text after a default", lane: LaneComplete, body: `some reason in reasons`, rest: elseName + `default title := "none"
+title := input.person.title
+reasons contains sprintf("%s %s", [name, title]) if input.account.locked`},
+	{name: "a rule with two values in a text", lane: LaneComplete, body: `some reason in reasons`, rest: `reasons contains sprintf("%s is off", [what]) if input.account.enabled
+what := input.account.email if not input.account.username
+what := input.account.username`},
+	{name: "else that is compared", body: `name == "Beta"`, rest: elseName},
+	{name: "else that is not compared", body: `not name == "Beta"`, rest: elseName},
 	{name: "default true", body: `known`, rest: "default known := true\nknown := false if input.account.enabled"},
 	{name: "bare text", lane: LaneComplete, body: `input.account.username`},
 	{name: "bare object", lane: LaneComplete, body: `input.person`},

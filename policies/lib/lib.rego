@@ -7,20 +7,14 @@ import rego.v2
 # Whether the person works for somebody else. Rosters that don't say so have employees only.
 contractor if input.person.kind in {"contractor", "vendor", "temp", "external", "consultant"}
 
-account_name := input.account.username
+# Of what somebody or something is called, the first that is known.
+account_name := known if known := input.account.username
 
-account_name := input.account.email if not input.account.username
+else := known if known := input.account.email
 
-account_name := input.account.name if {
-	not input.account.username
-	not input.account.email
-}
+else := known if known := input.account.name
 
-account_name := input.account.id if {
-	not input.account.username
-	not input.account.email
-	not input.account.name
-}
+else := input.account.id
 
 # " privileged" to be put before "account", or nothing.
 default privileged := ""
@@ -41,14 +35,11 @@ default disabled_for := ""
 
 disabled_for := sprintf(" for %s", [days(input.account.days_since_disabled)])
 
-person_name := input.person.name
+person_name := known if known := input.person.name
 
-person_name := input.person.email if not input.person.name
+else := known if known := input.person.email
 
-person_name := input.person.id if {
-	not input.person.name
-	not input.person.email
-}
+else := input.person.id
 
 # " of Ada Byron" to be put after an account, or nothing.
 default of_person := ""
@@ -65,14 +56,11 @@ default department := "the same department"
 
 department := input.person.department
 
-owner_name := input.owner.name
+owner_name := known if known := input.owner.name
 
-owner_name := input.owner.email if not input.owner.name
+else := known if known := input.owner.email
 
-owner_name := input.owner.id if {
-	not input.owner.name
-	not input.owner.email
-}
+else := input.owner.id
 
 default owner_left := "has left"
 

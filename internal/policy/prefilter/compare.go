@@ -263,10 +263,8 @@ func (t *translator) total(term *ast.Term, s *scope) (p pair, ok bool) {
 	case *ast.ArrayComprehension, *ast.SetComprehension:
 		return exact(truth(true)), true
 	case ast.Ref:
-		for _, r := range t.rules(v.String()) {
-			if r.Default {
-				return exact(truth(true)), true
-			}
+		if rules := t.rules(v.String()); len(rules) > 0 {
+			return t.given(rules)
 		}
 		place, ok := t.place(v, s)
 		if !ok {
@@ -280,6 +278,30 @@ func (t *translator) total(term *ast.Term, s *scope) (p pair, ok bool) {
 		return exact(truth(true)), s.resolved(v) // that it is there is said where it is bound
 	}
 	return exact(truth(true)), ast.IsConstant(term.Value)
+}
+
+// given says whether one of the rules of a document gives its value.
+func (t *translator) given(rules []*ast.Rule) (pair, bool) {
+	var ways []pair
+	for _, r := range rules {
+		if r.Default {
+			return exact(truth(true)), true
+		}
+		if r.Head.Key != nil {
+			return unknown, false
+		}
+		for ; r != nil; r = r.Else { // a branch is tried where none before gave a value
+			p, there := t.body(r.Body, &scope{}), exact(truth(true))
+			if _, bound := r.Head.Value.Value.(ast.Var); !bound { // else the body says that it is there
+				var ok bool
+				if there, ok = t.total(r.Head.Value, &scope{}); !ok {
+					return unknown, false
+				}
+			}
+			ways = append(ways, allOf(p, there))
+		}
+	}
+	return anyOf(ways...), true
 }
 
 func (t *translator) allTotal(terms []*ast.Term, s *scope) (pair, bool) {
