@@ -19,7 +19,8 @@ type filterer struct {
 	size  atomic.Int64
 }
 
-// mostFilters bounds what is known: a list that a policy makes while it is evaluated is not the same the next time.
+// mostFilters bounds what is known: a list that a policy makes while it is evaluated is not the same the next time, and those of
+// policies that were loaded before are not asked for again.
 const mostFilters = 4096
 
 // kept is what is left of an object: these of its keys, and what is left of their values.
@@ -45,13 +46,12 @@ func (f *filterer) of(paths *ast.Array) *kept {
 	if known, ok := f.known.Load(paths); ok {
 		return known.(*kept)
 	}
-	if f.size.Load() >= mostFilters {
-		return nil
-	}
 	k := newKept(paths)
-	if _, there := f.known.LoadOrStore(paths, k); !there {
-		f.size.Add(1)
+	if f.size.Add(1) > mostFilters {
+		f.known.Clear()
+		f.size.Store(1)
 	}
+	f.known.Store(paths, k)
 	return k
 }
 
