@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/lapse-audit/lapse/internal/access"
-	"github.com/lapse-audit/lapse/internal/collect"
 	"github.com/lapse-audit/lapse/internal/correlate"
 	"github.com/lapse-audit/lapse/internal/nesting"
 	"github.com/lapse-audit/lapse/internal/state"
@@ -40,6 +39,7 @@ func judgeAll(ctx context.Context, o Options, l *state.Lease, out *Outcome) erro
 		return err
 	}
 	judged, err := evaluate(ctx, o, run)
+	debug.FreeOSMemory() // what a process that runs on doesn't need until the next night
 	if err != nil {
 		return err
 	}
@@ -53,20 +53,24 @@ func judgeAll(ctx context.Context, o Options, l *state.Lease, out *Outcome) erro
 }
 
 // link says who the people are and whose each account is. All people are in memory meanwhile, and nothing after it needs as
-// much: so little is left lying about beside them, and what they took is given back at once.
+// much: what they took is given back at once.
 func link(ctx context.Context, o Options, run *store.Run) error {
 	defer debug.FreeOSMemory()
-	defer collect.Frugal()()
 	var records []correlate.RosterRecord
 	for _, in := range run.Inputs {
 		if !in.Roster || in.Snapshot == 0 {
 			continue
 		}
-		for p, err := range o.Store.People(ctx, in.Source, in.Snapshot) {
+		snapshot, err := o.Store.SnapshotByID(ctx, in.Source, in.Snapshot)
+		if err != nil {
+			return err
+		}
+		records = slices.Grow(records, int(snapshot.Records[store.KindPeople]))
+		for p, err := range o.Store.Workers(ctx, in.Source, in.Snapshot) {
 			if err != nil {
 				return err
 			}
-			records = append(records, correlate.RosterRecord{Roster: in.Source, Person: p.Person})
+			records = append(records, correlate.RosterRecord{Roster: in.Source, Person: p})
 		}
 	}
 	joins, err := joined(ctx, o.State)
@@ -74,7 +78,7 @@ func link(ctx context.Context, o Options, run *store.Run) error {
 		return err
 	}
 	people := correlate.Identities(records, joins, o.Time)
-	if err := run.WritePeople(ctx, seq(slices.Values(people))); err != nil {
+	if err := run.WritePeople(ctx, seq(people.All())); err != nil {
 		return err
 	}
 	manual, err := manualLinks(ctx, o.State)
@@ -85,7 +89,7 @@ func link(ctx context.Context, o Options, run *store.Run) error {
 	for _, s := range o.Sources {
 		rosters[s.UID] = s.EmployeeIDs
 	}
-	linker := correlate.NewLinker(people, records, correlate.Options{
+	linker := correlate.NewLinker(people, correlate.Options{
 		Manual: manual, EmployeeIDRosters: func(source string) []string { return rosters[source] },
 	})
 	foreign, err := foreign(ctx, run, linker)
@@ -115,7 +119,7 @@ func links(ctx context.Context, s *store.Store, run *store.Run, linker *correlat
 			if in.Snapshot == 0 {
 				continue
 			}
-			for a, err := range s.Accounts(ctx, in.Source, in.Snapshot) {
+			for a, err := range s.AccountsToLink(ctx, in.Source, in.Snapshot) {
 				if err != nil {
 					yield(access.Link{}, err)
 					return
