@@ -75,11 +75,12 @@ func (r *Run) writeClosure(ctx context.Context, pairs iter.Seq2[Reach, error]) e
 		return err
 	}
 	for _, part := range ranges {
-		for _, name := range []string{"effective", "flags"} {
-			if err := r.do(ctx, name, part.parameters()...); err != nil {
-				return err
-			}
+		if err := r.do(ctx, "effective", part.parameters()...); err != nil {
+			return err
 		}
+	}
+	if err := r.do(ctx, "flags"); err != nil {
+		return err
 	}
 	if err := r.do(ctx, "slices_person", weights...); err != nil {
 		return err
