@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/lapse-audit/lapse/internal/access"
+	"github.com/lapse-audit/lapse/internal/collect"
 	"github.com/lapse-audit/lapse/internal/correlate"
 	"github.com/lapse-audit/lapse/internal/nesting"
 	"github.com/lapse-audit/lapse/internal/state"
@@ -53,9 +54,10 @@ func judgeAll(ctx context.Context, o Options, l *state.Lease, out *Outcome) erro
 }
 
 // link says who the people are and whose each account is. All people are in memory meanwhile, and nothing after it needs as
-// much: what they took is given back at once.
+// much: so little is left lying about beside them, and what they took is given back at once.
 func link(ctx context.Context, o Options, run *store.Run) error {
 	defer debug.FreeOSMemory()
+	defer collect.Frugal()()
 	var records []correlate.RosterRecord
 	for _, in := range run.Inputs {
 		if !in.Roster || in.Snapshot == 0 {
