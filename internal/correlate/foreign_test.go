@@ -11,7 +11,7 @@ import (
 
 func TestForeign(t *testing.T) {
 	records, joins := people()
-	l := NewLinker(Identities(records, joins, now), records, Options{
+	l := NewLinker(Identities(records, joins, now), Options{
 		Domains:           []string{"corp.example"},
 		EmployeeIDRosters: func(source string) []string { return map[string][]string{"lab": {"hr"}}[source] },
 		Manual: []ManualLink{

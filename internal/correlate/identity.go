@@ -3,6 +3,7 @@ package correlate
 
 import (
 	"cmp"
+	"iter"
 	"slices"
 	"time"
 
@@ -67,6 +68,16 @@ func stands(p *access.Person, at time.Time) standing {
 	return stActive
 }
 
+// People are worker records brought together into people, without a copy of either.
+type People struct {
+	records []RosterRecord
+	joins   Joins
+	at      time.Time
+	keys    []string // by record, canonical
+	order   []int32  // the records by key, the leading one first
+	count   int
+}
+
 // Identities makes one identity of all worker records that share a roster and ID, or that joins ties together, as of
 // at. The result is ordered by key; the order of records does not matter, and records is not changed.
 //
@@ -76,33 +87,52 @@ func stands(p *access.Person, at time.Time) standing {
 // leads if current, that ended last if ended, that starts first if in the future. So EndAt of a current person is the
 // leading record's, if it has one, and EndAt of an ended person the latest known. ManagerID becomes the manager's
 // canonical access.PersonKey.
-func Identities(records []RosterRecord, joins Joins, at time.Time) []access.Identity {
-	keys := make([]string, len(records)) // canonical
-	order := make([]int32, len(records))
+func Identities(records []RosterRecord, joins Joins, at time.Time) *People {
+	p := &People{records: records, joins: joins, at: at, keys: make([]string, len(records)), order: make([]int32, len(records))}
 	for i := range records {
-		keys[i] = joins.Canonical(access.PersonKey(records[i].Roster, records[i].ID))
-		order[i] = int32(i)
+		p.keys[i] = joins.Canonical(access.PersonKey(records[i].Roster, records[i].ID))
+		p.order[i] = int32(i)
 	}
-	slices.SortFunc(order, func(a, b int32) int {
-		return cmp.Or(cmp.Compare(keys[a], keys[b]), compareRecords(&records[a], &records[b], at))
+	slices.SortFunc(p.order, func(a, b int32) int {
+		return cmp.Or(cmp.Compare(p.keys[a], p.keys[b]), compareRecords(&records[a], &records[b], at))
 	})
-	people := 0
-	for i := range order {
-		if i == 0 || keys[order[i]] != keys[order[i-1]] {
-			people++
+	for i := range p.order {
+		if i == 0 || p.keys[p.order[i]] != p.keys[p.order[i-1]] {
+			p.count++
 		}
 	}
-	out := make([]access.Identity, 0, people)
-	for len(order) > 0 {
-		key := keys[order[0]]
-		n := 1
-		for n < len(order) && keys[order[n]] == key {
-			n++
+	return p
+}
+
+// Len is the number of people.
+func (p *People) Len() int { return p.count }
+
+// All yields the identities, which are made anew each time: of a large company all at once take more memory than its records.
+func (p *People) All() iter.Seq[access.Identity] {
+	return func(yield func(access.Identity) bool) {
+		for key, records := range p.each() {
+			if !yield(identity(key, p.records, records, p.joins, p.at)) {
+				return
+			}
 		}
-		out = append(out, identity(key, records, order[:n], joins, at))
-		order = order[n:]
 	}
-	return out
+}
+
+// each yields the key of each person and which records are his.
+func (p *People) each() iter.Seq2[string, []int32] {
+	return func(yield func(string, []int32) bool) {
+		for rest := p.order; len(rest) > 0; {
+			key := p.keys[rest[0]]
+			n := 1
+			for n < len(rest) && p.keys[rest[n]] == key {
+				n++
+			}
+			if !yield(key, rest[:n]) {
+				return
+			}
+			rest = rest[n:]
+		}
+	}
 }
 
 // compareRecords puts the leading record first.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"testing"
 	"time"
 
@@ -18,6 +19,10 @@ var now = time.Date(2026, 11, 23, 2, 0, 0, 0, time.UTC)
 func day(n int) *time.Time {
 	t := now.AddDate(0, 0, n).Truncate(24 * time.Hour)
 	return &t
+}
+
+func identities(records []RosterRecord, joins Joins) []access.Identity {
+	return slices.Collect(Identities(records, joins, now).All())
 }
 
 // row is a worker record of the roster hr.
@@ -56,7 +61,7 @@ func TestStatus(t *testing.T) {
 		{"two starts to come", []RosterRecord{row("1", "a", "", day(60), nil), row("1", "b", "", day(9), nil)}, access.PersonFuture, "b", nil, day(9)},
 	} {
 		for range 2 { // in both orders of the records
-			ids := Identities(tc.records, nil, now)
+			ids := identities(tc.records, nil)
 			if len(ids) != 1 {
 				t.Fatalf("%s: %d identities", tc.name, len(ids))
 			}
@@ -89,7 +94,7 @@ func TestJoins(t *testing.T) {
 		{"hr", access.Person{ID: "1", RecordID: "3"}},
 		{"agency", access.Person{ID: "C8", RecordID: "4", Kind: "contractor", ManagerID: "C7"}},
 	}
-	got := Identities(records, Joins{"agency:C7": "agency:C70", "agency:C70": "hr:42"}, now)
+	got := identities(records, Joins{"agency:C7": "agency:C70", "agency:C70": "hr:42"})
 	type brief struct {
 		Key, Roster, Kind, Manager string
 		Status                     access.PersonStatus
@@ -122,7 +127,7 @@ func TestJoinsInARing(t *testing.T) {
 }
 
 func TestSameIDInTwoRostersIsTwoPeople(t *testing.T) {
-	got := Identities([]RosterRecord{{"hr", access.Person{ID: "1"}}, {"agency", access.Person{ID: "1"}}}, nil, now)
+	got := identities([]RosterRecord{{"hr", access.Person{ID: "1"}}, {"agency", access.Person{ID: "1"}}}, nil)
 	if len(got) != 2 || got[0].Key != "agency:1" || got[1].Key != "hr:1" {
 		t.Errorf("got %+v", got)
 	}
@@ -137,11 +142,11 @@ func TestIdentitiesDoNotDependOnOrder(t *testing.T) {
 		}
 		records = append(records, row(fmt.Sprint(i%100), fmt.Sprint(i), "", day(-i%11), end))
 	}
-	want := Identities(records, nil, now)
+	want := identities(records, nil)
 	rng := rand.New(rand.NewPCG(1, 2))
 	for range 20 {
 		rng.Shuffle(len(records), func(i, j int) { records[i], records[j] = records[j], records[i] })
-		if d := cmp.Diff(want, Identities(records, nil, now)); d != "" {
+		if d := cmp.Diff(want, identities(records, nil)); d != "" {
 			t.Fatal(d)
 		}
 	}
@@ -163,7 +168,7 @@ func BenchmarkMillion(b *testing.B) {
 		ids := Identities(records, nil, now)
 		identified := time.Since(began)
 		began = time.Now()
-		l := NewLinker(ids, records, Options{})
+		l := NewLinker(ids, Options{})
 		indexed := time.Since(began)
 		both := heap() - before
 		runtime.KeepAlive(ids)

@@ -69,14 +69,14 @@ type decision struct {
 	denied []string
 }
 
-// NewLinker indexes the people. records are those that identities were made of: an account may carry the e-mail,
-// username or employee id of any of a person's records, also of an earlier one. The linker keeps neither of the two.
-func NewLinker(identities []access.Identity, records []RosterRecord, o Options) *Linker {
+// NewLinker indexes the people. An account may carry the e-mail, username or employee id of any of a person's records,
+// also of an earlier one. The linker keeps neither the people nor their records.
+func NewLinker(people *People, o Options) *Linker {
 	l := &Linker{
-		people:   make([]person, len(identities)),
-		byKey:    make(map[string]int32, len(identities)),
-		email:    newIndex(len(identities)),
-		username: newIndex(2 * len(identities)),
+		people:   make([]person, 0, people.Len()),
+		byKey:    make(map[string]int32, people.Len()),
+		email:    newIndex(people.Len()),
+		username: newIndex(2 * people.Len()),
 		employee: map[string]index{},
 		manual:   map[accountKey]decision{},
 		rosters:  o.EmployeeIDRosters,
@@ -89,22 +89,24 @@ func NewLinker(identities []access.Identity, records []RosterRecord, o Options) 
 	if l.grace == 0 {
 		l.grace = 24 * time.Hour
 	}
-	for i := range identities {
-		l.people[i] = person{identities[i].Key, identities[i].Aliases, identities[i].FirstStartAt}
-		for _, alias := range identities[i].Aliases {
-			l.byKey[alias] = int32(i)
+	for p := range people.All() {
+		for _, alias := range p.Aliases {
+			l.byKey[alias] = int32(len(l.people))
 		}
+		l.people = append(l.people, person{p.Key, p.Aliases, p.FirstStartAt})
 	}
 	for _, d := range o.Domains {
 		l.domains[fold.Text(d)] = true
 	}
 	if len(l.domains) == 0 {
-		l.domains = commonDomains(records)
+		l.domains = commonDomains(people.records)
 	}
-	for i := range records {
-		if at, ok := l.byKey[access.PersonKey(records[i].Roster, records[i].ID)]; ok {
-			l.add(at, &records[i])
+	at := int32(0)
+	for _, records := range people.each() {
+		for _, i := range records {
+			l.add(at, &people.records[i])
 		}
+		at++
 	}
 	l.email.finish()
 	l.username.finish()

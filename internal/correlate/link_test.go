@@ -33,7 +33,7 @@ func people() ([]RosterRecord, Joins) {
 func TestLink(t *testing.T) {
 	records, joins := people()
 	ids := Identities(records, joins, now)
-	l := NewLinker(ids, records, Options{
+	l := NewLinker(ids, Options{
 		Domains: []string{"Corp.Example"},
 		EmployeeIDRosters: func(source string) []string {
 			switch source {
@@ -151,7 +151,7 @@ func TestCommonDomains(t *testing.T) {
 		records = append(records, RosterRecord{"hr", access.Person{ID: fmt.Sprint(i), Email: fmt.Sprintf("p%d@corp.example", i)}})
 	}
 	records = append(records, RosterRecord{"hr", access.Person{ID: "x", Email: "jane@mail.example"}})
-	l := NewLinker(Identities(records, nil, now), records, Options{})
+	l := NewLinker(Identities(records, nil, now), Options{})
 	for username, want := range map[string]access.LinkStatus{
 		"p1": access.LinkLinked, "p1@corp.example": access.LinkLinked, "jane@mail.example": access.LinkLinked, "jane": access.LinkUnmatched, "p1@mail.example": access.LinkUnmatched,
 	} {
@@ -167,7 +167,7 @@ func TestPlaceholderAddress(t *testing.T) {
 	for i := range records {
 		records[i] = RosterRecord{"hr", access.Person{ID: string(rune(0x4e00+i%20000)) + string(rune('a'+i/20000)), Email: "none"}}
 	}
-	l := NewLinker(Identities(records, nil, now), records, Options{})
+	l := NewLinker(Identities(records, nil, now), Options{})
 	if got := l.Link("crm", Account{ID: "1", Email: "none"}); got.Status != access.LinkDisputed || len(got.Candidates) != len(records) {
 		t.Errorf("%s with %d candidates", got.Status, len(got.Candidates))
 	}

@@ -40,6 +40,7 @@ func judgeAll(ctx context.Context, o Options, l *state.Lease, out *Outcome) erro
 		return err
 	}
 	judged, err := evaluate(ctx, o, run)
+	debug.FreeOSMemory() // what a process that runs on doesn't need until the next night
 	if err != nil {
 		return err
 	}
@@ -62,11 +63,16 @@ func link(ctx context.Context, o Options, run *store.Run) error {
 		if !in.Roster || in.Snapshot == 0 {
 			continue
 		}
-		for p, err := range o.Store.People(ctx, in.Source, in.Snapshot) {
+		snapshot, err := o.Store.SnapshotByID(ctx, in.Source, in.Snapshot)
+		if err != nil {
+			return err
+		}
+		records = slices.Grow(records, int(snapshot.Records[store.KindPeople]))
+		for p, err := range o.Store.Workers(ctx, in.Source, in.Snapshot) {
 			if err != nil {
 				return err
 			}
-			records = append(records, correlate.RosterRecord{Roster: in.Source, Person: p.Person})
+			records = append(records, correlate.RosterRecord{Roster: in.Source, Person: p})
 		}
 	}
 	joins, err := joined(ctx, o.State)
@@ -74,7 +80,7 @@ func link(ctx context.Context, o Options, run *store.Run) error {
 		return err
 	}
 	people := correlate.Identities(records, joins, o.Time)
-	if err := run.WritePeople(ctx, seq(slices.Values(people))); err != nil {
+	if err := run.WritePeople(ctx, seq(people.All())); err != nil {
 		return err
 	}
 	manual, err := manualLinks(ctx, o.State)
@@ -85,7 +91,7 @@ func link(ctx context.Context, o Options, run *store.Run) error {
 	for _, s := range o.Sources {
 		rosters[s.UID] = s.EmployeeIDs
 	}
-	linker := correlate.NewLinker(people, records, correlate.Options{
+	linker := correlate.NewLinker(people, correlate.Options{
 		Manual: manual, EmployeeIDRosters: func(source string) []string { return rosters[source] },
 	})
 	foreign, err := foreign(ctx, run, linker)
@@ -115,7 +121,7 @@ func links(ctx context.Context, s *store.Store, run *store.Run, linker *correlat
 			if in.Snapshot == 0 {
 				continue
 			}
-			for a, err := range s.Accounts(ctx, in.Source, in.Snapshot) {
+			for a, err := range s.AccountsToLink(ctx, in.Source, in.Snapshot) {
 				if err != nil {
 					yield(access.Link{}, err)
 					return

@@ -33,7 +33,7 @@ type stretch struct {
 }
 
 // slicesAsked is how many slices a stretch has.
-const slicesAsked = 4
+const slicesAsked = 8
 
 // askedKinds are those of which there are many, and that are made slice by slice.
 var askedKinds = []access.SubjectKind{access.SubjectAccount, access.SubjectPerson, access.SubjectEntitlement}
@@ -129,7 +129,7 @@ func (a *Asking) Screen(ctx context.Context, stretch int) (*Screening, error) {
 }
 
 // MakeAtATime is about how many subjects are worth being made whole at a time: each time takes something whatever their number.
-const MakeAtATime = 5000
+const MakeAtATime = 10_000
 
 // Weight is about how many grants so many subjects of a stretch have, where a slice has 1 in all.
 func (a *Asking) Weight(stretch, subjects int) float64 {

@@ -75,11 +75,12 @@ func (r *Run) writeClosure(ctx context.Context, pairs iter.Seq2[Reach, error]) e
 		return err
 	}
 	for _, part := range ranges {
-		for _, name := range []string{"effective", "flags"} {
-			if err := r.do(ctx, name, part.parameters()...); err != nil {
-				return err
-			}
+		if err := r.do(ctx, "effective", part.parameters()...); err != nil {
+			return err
 		}
+	}
+	if err := r.do(ctx, "flags"); err != nil {
+		return err
 	}
 	if err := r.do(ctx, "slices_person", weights...); err != nil {
 		return err
@@ -108,7 +109,15 @@ func (p span) parameters() []driver.NamedValue {
 	return []driver.NamedValue{clickhouse.Named("first", p.first), clickhouse.Named("last", p.last), clickhouse.Named("slice", p.slice)}
 }
 
+// ranges are the slices of a kind. Once there are any they stay as they are.
 func (r *Run) ranges(ctx context.Context, kind string) ([]span, error) {
-	return list(ctx, r.s, func(rows driver.Rows, p *span) error { return rows.Scan(&p.slice, &p.first, &p.last) },
+	if known, ok := r.spans.Load(kind); ok {
+		return known.([]span), nil
+	}
+	all, err := list(ctx, r.s, func(rows driver.Rows, p *span) error { return rows.Scan(&p.slice, &p.first, &p.last) },
 		"SELECT slice, first, last FROM work_slices WHERE kind = {kind:String} ORDER BY slice", clickhouse.Named("kind", kind))
+	if err == nil && len(all) > 0 {
+		r.spans.Store(kind, all)
+	}
+	return all, err
 }

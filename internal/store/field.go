@@ -132,10 +132,14 @@ func selection[R any](fields []field[R]) (columns string, scan func(driver.Rows,
 			names, dests = append(names, f.name), append(dests, f.dest)
 		}
 	}
+	var of *R // usually the same for all rows
+	var to []any
 	return strings.Join(names, ", "), func(rows driver.Rows, r *R) error {
-		to := make([]any, len(dests))
-		for i, d := range dests {
-			to[i] = d(r)
+		if r != of {
+			of, to = r, make([]any, len(dests))
+			for i, d := range dests {
+				to[i] = d(r)
+			}
 		}
 		return rows.Scan(to...)
 	}

@@ -9,21 +9,39 @@ import (
 
 // narrow is a statement of sql/*.sql without what gives none of the wanted columns: [INSERT INTO … (columns)] [WITH …] SELECT …
 // FROM …. Of the columns it keeps the wanted ones, of WITH and the LEFT ANY JOINs those whose name is used by what is kept, that of
-// a join before a dot: a LEFT ANY JOIN leaves the number of rows as it is. A column of an INSERT that is left out has its table's default.
+// a join before a dot: a LEFT ANY JOIN leaves the number of rows as it is. What is kept of the joins is narrowed likewise, and so
+// are the lists that they gather (see gathered). A column of an INSERT that is left out has its table's default.
 func narrow(text string, wanted func(column string) bool) (string, error) {
 	s, err := parseStatement(text)
 	if err != nil {
 		return "", err
 	}
-	var items []part
-	for _, i := range s.items {
-		if wanted(i.name) {
-			items = append(items, i)
+	if err := s.narrow(wanted); err != nil {
+		return "", err
+	}
+	return s.String(), nil
+}
+
+func (s *statement) narrow(wanted func(column string) bool) error {
+	s.items = slices.DeleteFunc(s.items, func(i part) bool { return !wanted(i.name) })
+	if len(s.items) == 0 {
+		return fmt.Errorf("none of its columns is wanted")
+	}
+	s.keepUsed()
+	for i := range s.joins {
+		s.narrowJoin(&s.joins[i])
+	}
+	if sub, ok := strings.CutPrefix(s.from, "("); ok && strings.HasSuffix(s.from, ")") {
+		if inner, err := narrowInner(strings.TrimSuffix(sub, ")"), s.mentionedBeside(nil)); err == nil {
+			s.from = "(" + inner + ")"
 		}
 	}
-	if len(items) == 0 {
-		return "", fmt.Errorf("none of its columns is wanted")
-	}
+	s.keepUsed() // what is narrower may use less
+	return nil
+}
+
+// keepUsed keeps what the columns use, and what that uses.
+func (s *statement) keepUsed() {
 	used := map[string]bool{} // "x." for what is before a dot
 	use := func(text string) {
 		for w := range words(text) {
@@ -33,7 +51,7 @@ func narrow(text string, wanted func(column string) bool) (string, error) {
 			used[m] = true
 		}
 	}
-	for _, i := range items {
+	for _, i := range s.items {
 		use(i.text)
 	}
 	use(s.from)
@@ -54,24 +72,96 @@ func narrow(text string, wanted func(column string) bool) (string, error) {
 			}
 		}
 	}
+	s.with, s.joins = keep(s.with, with), keep(s.joins, joins)
+}
+
+// narrowJoin leaves out of what is joined what the rest of the statement doesn't mention. A query that is none of those that
+// narrow reads stays as it is.
+func (s *statement) narrowJoin(j *part) {
+	begin := strings.IndexByte(j.text, '(')
+	if begin != len("LEFT ANY JOIN ") || j.inner {
+		return
+	}
+	end := begin + closing(j.text[begin:])
+	query, rest := j.text[begin+1:end-1], j.text[end:]
+	inner, err := parseInner(query)
+	if err != nil {
+		return
+	}
+	mentioned := s.mentionedBeside(j)
+	if err := inner.narrow(func(c string) bool { return mentioned(c) || mentions(rest, c) }); err != nil {
+		return
+	}
+	for i := range inner.items {
+		if l, ok := parseList(inner.items[i]); ok {
+			s.narrowList(j.name+"."+l.name, &l)
+			inner.items[i].text = l.String()
+		}
+	}
+	// Once more, for what only went into the lists.
+	if err := inner.narrow(func(string) bool { return true }); err != nil {
+		return
+	}
+	j.text = j.text[:begin+1] + inner.String() + ")" + rest
+}
+
+// mentionedBeside tells what the statement mentions, but for one of its joins.
+func (s *statement) mentionedBeside(j *part) func(name string) bool {
+	texts := []string{s.tail}
+	if j != nil {
+		texts = append(texts, s.from)
+	}
+	for _, all := range [][]part{s.with, s.items, s.joins} {
+		for i := range all {
+			if &all[i] != j {
+				texts = append(texts, all[i].text)
+			}
+		}
+	}
+	return func(name string) bool { return someMention(texts, name) }
+}
+
+func narrowInner(query string, wanted func(column string) bool) (string, error) {
+	inner, err := parseInner(query)
+	if err != nil {
+		return "", err
+	}
+	if err := inner.narrow(wanted); err != nil {
+		return "", err
+	}
+	return inner.String(), nil
+}
+
+// parseInner takes only queries all of whose columns have names, and whose number of rows doesn't hang on these.
+func parseInner(query string) (s statement, err error) {
+	if s, err = parseStatement(query); err != nil {
+		return s, err
+	}
+	for _, i := range s.items {
+		if i.name == "" || mentions(i.text, "DISTINCT") || mentions(i.text, "arrayJoin") {
+			return s, fmt.Errorf("its columns can't be told apart: %s", i.text)
+		}
+	}
+	return s, nil
+}
+
+func (s *statement) String() string {
 	var b strings.Builder
 	if s.insert != "" {
-		b.WriteString(s.insert + " (" + strings.Join(namesOf(items), ", ") + ")\n")
+		b.WriteString(s.insert + " (" + strings.Join(namesOf(s.items), ", ") + ")\n")
 	}
-	for i, w := range keep(s.with, with) {
+	for i, w := range s.with {
 		b.WriteString([]string{"WITH ", ", "}[min(i, 1)] + w.text + "\n")
 	}
-	for i, item := range items {
+	for i, item := range s.items {
 		b.WriteString([]string{"SELECT ", ", "}[min(i, 1)] + item.text + "\n")
 	}
 	b.WriteString("FROM " + s.from + "\n")
-	for i, j := range s.joins {
-		if joins[i] {
-			b.WriteString(j.text + "\n")
-		}
+	for _, j := range s.joins {
+		b.WriteString(j.text + "\n")
 	}
 	b.WriteString(s.tail)
-	return b.String(), nil
+	return b.String()
 }
 
 var beforeDot = regexp.MustCompile(`\b[a-z]\w*\.`)
@@ -119,6 +209,9 @@ func parseStatement(text string) (s statement, err error) {
 				s.with = append(s.with, part{name: name, text: item})
 			}
 		case "SELECT":
+			if s.items != nil {
+				return s, fmt.Errorf("it has more than one SELECT")
+			}
 			for i, item := range split(c.text) {
 				name := alias(item)
 				if columns != nil {

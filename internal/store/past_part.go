@@ -155,13 +155,12 @@ func (p *plan) close(ctx context.Context, r *Run) error {
 			return err
 		}
 		for _, part := range ranges {
-			for _, name := range []string{"effective", "flags"} {
-				if err := p.do(ctx, r, name, part.parameters()...); err != nil {
-					return err
-				}
+			if err := p.do(ctx, r, "effective", part.parameters()...); err != nil {
+				return err
 			}
 		}
-	} else if err := p.do(ctx, r, "flags"); err != nil {
+	}
+	if err := p.do(ctx, r, "flags"); err != nil {
 		return err
 	}
 	for _, name := range p.slices {

@@ -74,6 +74,15 @@ func TestPastPart(t *testing.T) {
 		}
 	}
 	check("everything", all)
+	for offset := range 3 { // some of what each array gathers
+		some := Wanted{}
+		for kind, part := range all {
+			for i := offset; i < len(part.Columns); i += 3 {
+				some[kind] = Part{Columns: append(some[kind].Columns, part.Columns[i])}
+			}
+		}
+		check(fmt.Sprintf("every third column from the %d. on", offset+1), some)
+	}
 	check("both", Wanted{access.SubjectAccount: {Columns: []string{"account_id", "account_privileged"}},
 		access.SubjectPerson: {Columns: []string{"person_id", "grants_known", "grants_entitlement_id"}}})
 	if _, err := s.Revisit(ctx, info.ID); err != nil { // what was made for one who has gone is gone

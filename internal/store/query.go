@@ -58,8 +58,9 @@ func stream[T any](ctx context.Context, s *Store, scan func(driver.Rows, *T) err
 			yield(zero, s.fault(ctx, err))
 			return
 		}
+		var v T // one for all: it is on the heap
 		for rows.Next() {
-			var v T
+			v = zero
 			if err := scan(rows, &v); err != nil {
 				cancel() // or closing reads the result to its end
 				rows.Close()

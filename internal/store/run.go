@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
@@ -73,9 +74,10 @@ type Run struct {
 	previousTime time.Time
 	counts       runCounts
 	hits         *batch[HitRow]
-	written      int   // calls of WriteTallies
-	past         int64 // which revisit of a published run this is; 0: the run is being made
-	plan         *plan // of a revisit: what of the subjects is made; nil: all
+	written      int      // calls of WriteTallies
+	past         int64    // which revisit of a published run this is; 0: the run is being made
+	plan         *plan    // of a revisit: what of the subjects is made; nil: all
+	spans        sync.Map // what ranges has read, by kind
 }
 
 // BeginRun starts a run: it clears away what killed runs left, gives the run the next number, and writes down its inputs.
@@ -162,59 +164,95 @@ func (r *Run) writeInputs(ctx context.Context) error {
 		column("before_run", func(p *pair) uint64 { return p.beforeRun }),
 		column("before_time", func(p *pair) time.Time { return p.beforeTime }),
 	})
-	for n := range r.Inputs {
-		in, err := r.describe(ctx, &r.Inputs[n])
-		if err != nil {
-			return fmt.Errorf("source %s: %w", r.Inputs[n].Source, err)
-		}
-		if err := b.put(in); err != nil {
+	described, err := r.describe(ctx)
+	if err != nil {
+		return err
+	}
+	before, err := r.before(ctx)
+	if err != nil {
+		return err
+	}
+	for n := range described {
+		if err := b.put(described[n]); err != nil {
 			return err
 		}
-		p, err := r.pair(ctx, r.Inputs[n])
-		if err != nil {
-			return fmt.Errorf("source %s: %w", r.Inputs[n].Source, err)
+		i := r.Inputs[n]
+		p, ok := before[i.Source]
+		if !ok || i.Snapshot == 0 || i.Status != InputFresh || p.beforeSnapshot == i.Snapshot {
+			continue
 		}
-		if p.beforeSnapshot != 0 && p.beforeSnapshot != p.snapshot {
-			if err := pairs.put(p); err != nil {
-				return err
-			}
+		p.snapshot = i.Snapshot
+		if err := pairs.put(p); err != nil {
+			return err
 		}
 	}
 	return errors.Join(b.close(), pairs.close())
 }
 
-// describe fills in what the snapshot of an input says.
-func (r *Run) describe(ctx context.Context, i *RunInput) (input, error) {
-	if i.Snapshot == 0 {
-		return input{RunInput: *i}, nil
+// describe fills in what the snapshots of the inputs say.
+func (r *Run) describe(ctx context.Context) ([]input, error) {
+	var sources []string
+	var snapshots []uint64
+	for _, i := range r.Inputs {
+		if i.Snapshot != 0 {
+			sources, snapshots = append(sources, i.Source), append(snapshots, i.Snapshot)
+		}
 	}
-	var asOf *time.Time
-	var coverage map[string]string
-	err := r.s.row(ctx, []any{&i.Taken, &asOf, &i.Reads, &coverage}, `SELECT taken, as_of, reads, coverage FROM snapshots
-		WHERE source = {source:String} AND snapshot = {snapshot:UInt64}`,
-		clickhouse.Named("source", i.Source), clickhouse.Named("snapshot", i.Snapshot))
+	type snapshot struct {
+		snapshotKey
+		taken    time.Time
+		asOf     *time.Time
+		reads    []string
+		coverage map[string]string
+	}
+	const these = "arrayZip({sources:Array(String)}, {snapshots:Array(UInt64)})"
+	named := []any{clickhouse.Named("sources", sources), clickhouse.Named("snapshots", snapshots)}
+	all, err := list(ctx, r.s, func(rows driver.Rows, s *snapshot) error {
+		return rows.Scan(&s.source, &s.snapshot, &s.taken, &s.asOf, &s.reads, &s.coverage)
+	}, "SELECT CAST(source, 'String'), snapshot, taken, as_of, reads, coverage FROM snapshots WHERE (source, snapshot) IN "+these, named...)
 	if err != nil {
-		return input{}, fmt.Errorf("snapshot %d: %w", i.Snapshot, err)
+		return nil, err
 	}
-	if asOf != nil {
-		i.AsOf = *asOf
+	found := make(map[snapshotKey]snapshot, len(all))
+	for _, s := range all {
+		found[s.snapshotKey] = s
 	}
-	i.Coverage = make(map[string]access.Coverage, len(coverage))
-	for k, v := range coverage {
-		i.Coverage[k] = access.Coverage(v)
-	}
-	in := input{RunInput: *i}
 	// A signal that was lost is missed for as long as one of the snapshots before had it, not for one night.
-	before, err := list(ctx, r.s, func(rows driver.Rows, c *map[string]string) error { return rows.Scan(c) }, `SELECT coverage FROM snapshots
-		WHERE source = {source:String} AND status = 'accepted'
-			AND (taken, snapshot) < (fromUnixTimestamp64Milli({taken:Int64}, 'UTC'), {snapshot:UInt64})
-		ORDER BY taken DESC, snapshot DESC LIMIT 7`,
-		clickhouse.Named("source", i.Source), clickhouse.Named("snapshot", i.Snapshot), instant("taken", i.Taken))
+	earlier, err := list(ctx, r.s, func(rows driver.Rows, s *snapshot) error { return rows.Scan(&s.source, &s.coverage) }, `SELECT CAST(b.source, 'String'), b.coverage
+		FROM (SELECT source, snapshot, taken, coverage FROM snapshots WHERE status = 'accepted' AND source IN {sources:Array(String)}) AS b
+		INNER JOIN (SELECT source, snapshot, taken FROM snapshots WHERE (source, snapshot) IN `+these+`) AS s ON s.source = b.source
+		WHERE (b.taken, b.snapshot) < (s.taken, s.snapshot)
+		ORDER BY b.taken DESC, b.snapshot DESC LIMIT 7 BY b.source`, named...)
 	if err != nil {
-		return input{}, err
+		return nil, err
 	}
-	in.previousCoverage, in.previousKnown = bestCoverage(before), len(before) > 0
-	return in, nil
+	before := map[string][]map[string]string{}
+	for _, s := range earlier {
+		before[s.source] = append(before[s.source], s.coverage)
+	}
+	out := make([]input, len(r.Inputs))
+	for n := range r.Inputs {
+		i := &r.Inputs[n]
+		if i.Snapshot == 0 {
+			out[n] = input{RunInput: *i}
+			continue
+		}
+		s, ok := found[snapshotKey{i.Source, i.Snapshot}]
+		if !ok {
+			return nil, fmt.Errorf("source %s: snapshot %d: %w", i.Source, i.Snapshot, ErrNotFound)
+		}
+		i.Taken, i.Reads = s.taken, s.reads
+		if s.asOf != nil {
+			i.AsOf = *s.asOf
+		}
+		i.Coverage = make(map[string]access.Coverage, len(s.coverage))
+		for k, v := range s.coverage {
+			i.Coverage[k] = access.Coverage(v)
+		}
+		out[n] = input{RunInput: *i}
+		out[n].previousCoverage, out[n].previousKnown = bestCoverage(before[i.Source]), len(before[i.Source]) > 0
+	}
+	return out, nil
 }
 
 // bestCoverage is the best that any of the snapshots gave, signal by signal.
@@ -240,23 +278,25 @@ type pair struct {
 	beforeTime               time.Time
 }
 
-func (r *Run) pair(ctx context.Context, i RunInput) (pair, error) {
-	p := pair{source: i.Source, snapshot: i.Snapshot}
-	if i.Snapshot == 0 || i.Status != InputFresh {
-		return p, nil
+// before says by source what pairs begin with: the snapshots that the published runs used last.
+func (r *Run) before(ctx context.Context) (map[string]pair, error) {
+	all, err := list(ctx, r.s, func(rows driver.Rows, p *pair) error {
+		return rows.Scan(&p.source, &p.beforeSnapshot, &p.beforeRun, &p.beforeTime)
+	}, `SELECT CAST(source, 'String'), snapshot, run, time FROM run_inputs
+		WHERE run IN (SELECT run FROM runs) AND (source, snapshot) IN (
+			SELECT source, argMax(snapshot, (time, run)) FROM run_inputs
+			WHERE snapshot > 0 AND run IN (SELECT run FROM runs)
+				AND (source, snapshot) IN (SELECT source, snapshot FROM snapshots) AND time <= fromUnixTimestamp64Milli({now:Int64}, 'UTC')
+			GROUP BY source)
+		ORDER BY status = 'fresh' DESC, time DESC, run DESC LIMIT 1 BY source`, instant("now", r.Time))
+	if err != nil {
+		return nil, err
 	}
-	err := r.s.row(ctx, []any{&p.beforeSnapshot, &p.beforeRun, &p.beforeTime}, `
-		WITH (SELECT argMax(snapshot, (time, run)) FROM run_inputs
-			WHERE source = {source:String} AND snapshot > 0 AND run IN (SELECT run FROM runs)
-				AND (source, snapshot) IN (SELECT source, snapshot FROM snapshots) AND time <= fromUnixTimestamp64Milli({now:Int64}, 'UTC')) AS before
-		SELECT snapshot, run, time FROM run_inputs
-		WHERE source = {source:String} AND snapshot = before AND run IN (SELECT run FROM runs)
-		ORDER BY status = 'fresh' DESC, time DESC, run DESC LIMIT 1`,
-		clickhouse.Named("source", i.Source), instant("now", r.Time))
-	if errors.Is(err, ErrNotFound) {
-		return p, nil
+	out := make(map[string]pair, len(all))
+	for _, p := range all {
+		out[p.source] = p
 	}
-	return p, err
+	return out, nil
 }
 
 // known turns a zero time into an absent one.

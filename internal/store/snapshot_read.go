@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"iter"
+	"slices"
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
@@ -145,7 +146,7 @@ type WorkerRecord struct {
 	EmployeeIDKey, UsernameKey, EmailKey string // see fold.Text; empty where the value is
 }
 
-// AccountRef is what linking needs to know of an account.
+// AccountRef is who an account is, and what says whose.
 type AccountRef struct {
 	ID, Username, Email, EmployeeID, OwnerID       string
 	UsernameKey, EmailKey, EmployeeIDKey, OwnerKey string // see fold.Text; empty where the value is
@@ -172,7 +173,13 @@ func (s *Store) People(ctx context.Context, source string, snapshot uint64) iter
 	return read(ctx, s, KindPeople, "id, record_id", fields, snapshotKey{source, snapshot})
 }
 
-// Accounts yields what linking needs of the accounts.
+// Workers is People without the forms in which they are matched.
+func (s *Store) Workers(ctx context.Context, source string, snapshot uint64) iter.Seq2[access.Person, error] {
+	fields := slices.DeleteFunc(personFields(), func(f field[access.Person]) bool { return f.dest == nil })
+	return read(ctx, s, KindPeople, "id, record_id", fields, snapshotKey{source, snapshot})
+}
+
+// Accounts yields who the accounts are.
 func (s *Store) Accounts(ctx context.Context, source string, snapshot uint64) iter.Seq2[AccountRef, error] {
 	return read(ctx, s, KindAccounts, "id", []field[AccountRef]{
 		kept("id", func(a *AccountRef) *string { return &a.ID }),
@@ -186,6 +193,18 @@ func (s *Store) Accounts(ctx context.Context, source string, snapshot uint64) it
 		kept("owner_key", func(a *AccountRef) *string { return &a.OwnerKey }),
 		kept("kind", func(a *AccountRef) *string { return (*string)(&a.Kind) }),
 		kept("enabled", func(a *AccountRef) **bool { return &a.Enabled }),
+		kept("created_at", func(a *AccountRef) **time.Time { return &a.CreatedAt }),
+	}, snapshotKey{source, snapshot})
+}
+
+// AccountsToLink yields of the accounts what says whose they are: ID, Kind, CreatedAt and the keys but the owner's.
+func (s *Store) AccountsToLink(ctx context.Context, source string, snapshot uint64) iter.Seq2[AccountRef, error] {
+	return read(ctx, s, KindAccounts, "id", []field[AccountRef]{
+		kept("id", func(a *AccountRef) *string { return &a.ID }),
+		kept("username_key", func(a *AccountRef) *string { return &a.UsernameKey }),
+		kept("email_key", func(a *AccountRef) *string { return &a.EmailKey }),
+		kept("employee_id_key", func(a *AccountRef) *string { return &a.EmployeeIDKey }),
+		kept("kind", func(a *AccountRef) *string { return (*string)(&a.Kind) }),
 		kept("created_at", func(a *AccountRef) **time.Time { return &a.CreatedAt }),
 	}, snapshotKey{source, snapshot})
 }
@@ -237,8 +256,8 @@ func (s *Store) Rejections(ctx context.Context, source string, snapshot uint64) 
 }
 
 func read[R any](ctx context.Context, s *Store, table, order string, fields []field[R], key snapshotKey) iter.Seq2[R, error] {
-	columns, scan := selection(fields)
 	return func(yield func(R, error) bool) {
+		columns, scan := selection(fields)
 		var zero R
 		if err := s.published(ctx, key); err != nil {
 			yield(zero, fmt.Errorf("read %s of snapshot %d of %s: %w", table, key.snapshot, key.source, err))

@@ -251,7 +251,9 @@ func testRoundTrip(t *testing.T, s *Store) {
 	full[0].Keys = accounts[0].Keys // they are read apart
 	wantEqual(t, "accounts", full, accounts)
 	wantEqual(t, "account keys", gather(t, s.AccountKeys(t.Context(), "hr", snap.ID)), []AccountKey{{"a1", accounts[0].Keys[0]}, {"a1", accounts[0].Keys[1]}})
-	wantEqual(t, "account for linking", gather(t, s.Accounts(t.Context(), "hr", snap.ID))[0], AccountRef{ID: "a1", Username: "STRASSE",
+	wantEqual(t, "account for linking", gather(t, s.AccountsToLink(t.Context(), "hr", snap.ID))[0], AccountRef{ID: "a1",
+		UsernameKey: "strasse", EmailKey: "abc@x.org", EmployeeIDKey: "e1", Kind: access.KindHuman, CreatedAt: accounts[0].CreatedAt})
+	wantEqual(t, "account", gather(t, s.Accounts(t.Context(), "hr", snap.ID))[0], AccountRef{ID: "a1", Username: "STRASSE",
 		Email: "ＡＢＣ@x.org", EmployeeID: " e1 ", OwnerID: "Owner", UsernameKey: "strasse", EmailKey: "abc@x.org", EmployeeIDKey: "e1", OwnerKey: "owner",
 		Kind: access.KindHuman, Enabled: ptr(true), CreatedAt: accounts[0].CreatedAt})
 	wantEqual(t, "entitlements", gather(t, s.Entitlements(t.Context(), "hr", snap.ID)), entitlements)

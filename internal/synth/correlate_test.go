@@ -1,6 +1,7 @@
 package synth_test
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -19,7 +20,8 @@ func TestTruthAgainstCorrelate(t *testing.T) {
 		for r := range c.Records(synth.HR, n) {
 			records = append(records, correlate.RosterRecord{Roster: synth.HR, Person: r.(access.Person)})
 		}
-		people := correlate.Identities(records, nil, c.RunTime(n))
+		all := correlate.Identities(records, nil, c.RunTime(n))
+		people := slices.Collect(all.All())
 		truth := c.Persons(n)
 		if len(people) != len(truth) {
 			t.Fatalf("night %d: %d people, want %d", n, len(people), len(truth))
@@ -30,7 +32,7 @@ func TestTruthAgainstCorrelate(t *testing.T) {
 				t.Fatalf("night %d: %s", n, d)
 			}
 		}
-		linker := correlate.NewLinker(people, records, correlate.Options{EmployeeIDRosters: func(source string) []string {
+		linker := correlate.NewLinker(all, correlate.Options{EmployeeIDRosters: func(source string) []string {
 			if source == synth.AD || source == synth.Lab || source == synth.Cloud {
 				return []string{synth.HR}
 			}

@@ -1,5 +1,5 @@
--- Direct grants by number. Grants are taken in passes by their hash, so that no pass holds all first sights in memory. Sights
--- are joined by one number that holds the source, too: by the two apart it takes three times as long.
+-- Direct grants by number. Grants are taken in passes by their sources, and of a large one by their hash, so that no pass holds all
+-- first sights in memory. Sights are joined by one number that holds the source, too: by the two apart it takes three times as long.
 INSERT INTO work_direct (account, entitlement, days_known, days_since_granted, days_since_used, days_since_review,
     days_until_expiry, approved)
 WITH
@@ -12,13 +12,13 @@ FROM (
     SELECT *, reinterpretAsUInt128(sipHash128(holder_kind, holder_id, entitlement_id)) AS hash,
         bitXor(hash, reinterpretAsUInt128(sipHash128(source))) AS key
     FROM grants
-    WHERE (source, snapshot) IN (SELECT source, snapshot FROM run_inputs WHERE run = {run:UInt64})
+    WHERE (source, snapshot) IN (SELECT source, snapshot FROM run_inputs WHERE run = {run:UInt64} AND source IN {sources:Array(String)})
         AND holder_kind = 'account' AND hash BETWEEN {low:UInt128} AND {high:UInt128}) AS g
-INNER JOIN (SELECT source, id, no FROM work_numbers) AS n ON n.source = g.source AND n.id = g.holder_id
-INNER JOIN (SELECT source, id, no FROM work_entitlements) AS e ON e.source = g.source AND e.id = g.entitlement_id
+INNER JOIN (SELECT source, id, no FROM work_numbers WHERE source IN {sources:Array(String)}) AS n ON n.source = g.source AND n.id = g.holder_id
+INNER JOIN (SELECT source, id, no FROM work_entitlements WHERE source IN {sources:Array(String)}) AS e ON e.source = g.source AND e.id = g.entitlement_id
 LEFT ANY JOIN (
     SELECT bitXor(id_hash, reinterpretAsUInt128(sipHash128(source))) AS key, toNullable(min(first_seen)) AS seen FROM first_seen
-    WHERE kind = 'grant' AND source IN (SELECT source FROM run_inputs WHERE run = {run:UInt64})
+    WHERE kind = 'grant' AND source IN {sources:Array(String)}
         AND id_hash BETWEEN {low:UInt128} AND {high:UInt128}
     GROUP BY key) AS f ON f.key = g.key
 LEFT ANY JOIN (SELECT account, entitlement_no, last_used_at FROM work_usage WHERE entitlement_no > 0) AS u
