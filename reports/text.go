@@ -2,6 +2,7 @@ package reports
 
 import (
 	"bufio"
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -86,7 +87,7 @@ func (r *Report) rosterLine() string {
 
 func (r *Report) textAlarms(t *terminal) {
 	unsound := r.Unsound()
-	if len(unsound) == 0 && r.Run.Complete() {
+	if len(unsound) == 0 && r.Run.Complete() && len(r.Gone) == 0 {
 		return
 	}
 	t.line("")
@@ -95,6 +96,10 @@ func (r *Report) textAlarms(t *terminal) {
 	}
 	for _, in := range unsound {
 		t.alarm(r.inputLine(in))
+	}
+	for _, g := range r.Gone {
+		t.alarm(fmt.Sprintf("NO SOURCE ANY MORE %s: it was read for the run before. What stood on it is closed, and nobody has mended it: %s.",
+			cmp.Or(g.Name, g.UID), count(r.ClosedOn(g.UID), "finding", "findings")))
 	}
 	if !r.Run.Complete() {
 		t.alarm("THE RUN IS INCOMPLETE: " + strings.Join(r.Run.Reasons, "; "))

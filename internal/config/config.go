@@ -43,6 +43,7 @@ type Config struct {
 	Policies   Policies  `yaml:"policies"`
 	Guard      Guard     `yaml:"guard"` // for sources that set none of their own
 	Sources    []Source  `yaml:"sources"`
+	Retired    []string  `yaml:"retired"`    // uids of rosters that are gone for good; none vanishes without being named here
 	People     string    `yaml:"people"`     // people.yaml: one person's records over several rosters
 	Exceptions string    `yaml:"exceptions"` // a file of exceptions kept in git, applied at each scan
 	Contracts  List      `yaml:"contracts"`  // what licenses cost, beside what sources say
@@ -492,6 +493,11 @@ func (c *Config) validate() error {
 	for _, uid := range slices.Sorted(maps.Keys(c.Notify.Owners)) {
 		if _, ok := seen[uid]; !ok {
 			fail(1, "notify.owners.%s: there is no such source", uid)
+		}
+	}
+	for _, uid := range c.Retired {
+		if rosters[uid] {
+			fail(1, "retired: %q is a source with a roster section: it is either there or retired", uid)
 		}
 	}
 	for _, s := range c.Sources {

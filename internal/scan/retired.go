@@ -1,0 +1,35 @@
+package scan
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/lapse-audit/lapse/internal/store"
+)
+
+// keepsRosters refuses a run that lacks a roster of the run before, unless it is retired: whoever stood only there would belong to
+// nobody, and what is found against leavers would close as if it were fixed.
+func keepsRosters(ctx context.Context, o Options) error {
+	last, err := o.Store.LatestRun(ctx, time.Time{})
+	if errors.Is(err, store.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	before, err := o.Store.Inputs(ctx, last.ID)
+	if err != nil {
+		return err
+	}
+	for _, in := range before {
+		stays := slices.ContainsFunc(o.Sources, func(s Source) bool { return s.UID == in.Source && s.Roster })
+		if in.Roster && in.Snapshot != 0 && !stays && !slices.Contains(o.Retired, in.Source) {
+			return fmt.Errorf("%s is the roster of run %d and none any more: without it nobody in it is known to have left, and what is found against leavers would close. "+
+				"Put it back, or say `retired: [%s]` in lapse.yaml if it is gone for good", in.Source, last.ID, in.Source)
+		}
+	}
+	return nil
+}
