@@ -132,9 +132,7 @@ Start with 'lapse demo' for a made-up company, or 'lapse init' for your own expo
 		newDemo(g), newInit(g), newDoctor(g), newCollect(g), newScan(g), newSource(g), newFindings(g), newPolicy(g), newReport(g),
 		newPlan(g), newApprove(g), newApply(g), newUndo(g), newActions(g), newStop(g), newOwners(g), newNotify(g), newReview(g), newOffboard(g), newExtend(g), newTransfer(g), newExcept(g), newLink(g), newStore(g), newLedger(g), newVersion(g), newTrial(g), newServe(g), newCarryLeavers(g),
 	)
-	for _, c := range root.Commands() {
-		strictArgs(c)
-	}
+	strictArgs(root)
 	return root
 }
 
@@ -169,7 +167,9 @@ func strictArgs(c *cobra.Command) {
 func suggest(cmd *cobra.Command, word string) string {
 	var names []string
 	for _, c := range cmd.Commands() {
-		names = append(names, c.Name())
+		if c.IsAvailableCommand() {
+			names = append(names, c.Name())
+		}
 	}
 	if near := spell.Nearest(word, names); near != "" {
 		return fmt.Sprintf(": did you mean %q?", near)
