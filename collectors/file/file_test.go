@@ -309,6 +309,7 @@ func TestEncodings(t *testing.T) {
 		{"UTF-16 BE without BOM, told", "utf-16be", wide(big, text)},
 		{"Windows-1252", "windows-1252", "id;name\r\n1;J\xfcrgen \x80\r\n"},
 		{"spreadsheet", "auto", "sep=;\r\n" + text},
+		{"Windows PowerShell", "auto", "#TYPE Selected.Microsoft.ActiveDirectory.Management.ADUser\r\n\"id\";\"name\"\r\n\"1\";\"Jürgen €\"\r\n"},
 		{"blank rows at the end", "auto", text + ";\r\n;\r\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -25,7 +25,7 @@ func (a *App) Doctor(ctx context.Context, uids []string) []Check {
 	note := func(what string, err error, detail string) {
 		c := Check{What: what, OK: err == nil, Detail: detail}
 		if err != nil {
-			c.Detail = err.Error()
+			c.Detail = strings.ReplaceAll(err.Error(), "\n", "; ") // faults that were joined are lines
 		}
 		out = append(out, c)
 	}

@@ -16,7 +16,7 @@ func parse(t *testing.T, text string) (*Config, error) {
 func TestFaultsNameTheirPlace(t *testing.T) {
 	for name, c := range map[string]struct{ text, want string }{
 		"unknown key":        {"timezone: UTC\nsouces: []\n", `lapse.yaml:2:1: unknown key "souces": did you mean "sources"?`},
-		"unknown, far":       {"zzzzzzz: 1\n", `lapse.yaml:1:1: unknown key "zzzzzzz"`},
+		"unknown, far":       {"zzzzzzz: 1\n", `lapse.yaml:1:1: unknown key "zzzzzzz": there are contracts, exceptions, guard, inventory, `},
 		"nested":             {"scan:\n  paralel: 3\n", `lapse.yaml:2:3: scan: unknown key "paralel": did you mean "parallel"?`},
 		"wrong type":         {"scan:\n  parallel: many\n", `lapse.yaml:2:13: scan.parallel: want a whole number, got "many"`},
 		"not a list":         {"sources: hr\n", `lapse.yaml:1:10: sources: want a list, got "hr"`},
