@@ -37,7 +37,7 @@ type Data struct {
 	Inventory *Inventory // of all apps, nil where there is none
 	Notes     []string   // what is to be known of the run as a whole
 
-	// AssigneeName turns an assignee (a person key or a role) into words; nil knows the roles only.
+	// AssigneeName turns an assignee (a person key or a role) into words; what it leaves as it is, and all where it is nil, are roles.
 	AssigneeName func(assignee string) string
 }
 

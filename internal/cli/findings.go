@@ -202,9 +202,10 @@ func newFindingJSON(f finding.Finding) findingJSON {
 
 func newFindingsShow(g *global) *cobra.Command {
 	return &cobra.Command{
-		Use:   "show FINDING",
-		Short: "Show one finding, by the first letters of its fingerprint",
-		Args:  cobra.ExactArgs(1),
+		Use:         "show FINDING",
+		Short:       "Show one finding, by the first letters of its fingerprint",
+		Args:        cobra.ExactArgs(1),
+		Annotations: formats("table", "json"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			a, err := g.open()
 			if err != nil {

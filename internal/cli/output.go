@@ -77,6 +77,9 @@ func isNumber(s string) bool {
 	return s != "-"
 }
 
+// widest is how far a column is made wider by what stands in it: a longer cell moves the rest of its own row, and no other.
+const widest = 60
+
 // printTable aligns columns by the number of characters. Control characters of foreign systems don't reach the terminal.
 func printTable(w io.Writer, columns []string, cells [][]string) error {
 	width := make([]int, len(columns))
@@ -85,7 +88,7 @@ func printTable(w io.Writer, columns []string, cells [][]string) error {
 		clean := make([]string, len(row))
 		for i, cell := range row {
 			clean[i] = printable(cell)
-			width[i] = max(width[i], utf8.RuneCountInString(clean[i]))
+			width[i] = max(width[i], min(widest, utf8.RuneCountInString(clean[i])))
 		}
 		rows[r] = clean
 	}
@@ -94,7 +97,7 @@ func printTable(w io.Writer, columns []string, cells [][]string) error {
 		for i, cell := range row {
 			line.WriteString(cell)
 			if i < len(row)-1 {
-				line.WriteString(strings.Repeat(" ", width[i]-utf8.RuneCountInString(cell)+2))
+				line.WriteString(strings.Repeat(" ", max(0, width[i]-utf8.RuneCountInString(cell))+2))
 			}
 		}
 		if _, err := fmt.Fprintln(w, strings.TrimRight(line.String(), " ")); err != nil {

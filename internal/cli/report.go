@@ -61,6 +61,9 @@ func newReport(g *global) *cobra.Command {
 func (g *global) printSummary(r *reports.Report, dir string) error {
 	width, ok := terminal(g.sys.Stdout)
 	_, plain := g.sys.LookupEnv("NO_COLOR")
+	if kind, _ := g.sys.LookupEnv("TERM"); kind == "dumb" {
+		plain = true
+	}
 	full := ""
 	if dir != "" {
 		full = fmt.Sprintf("%s%creport.html", dir, os.PathSeparator)
