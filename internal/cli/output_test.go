@@ -38,12 +38,12 @@ func TestEmptyList(t *testing.T) {
 func TestTableWithALongName(t *testing.T) {
 	l := list{columns: []string{"name", "note"}}
 	l.add(nil, strings.Repeat("W", 200), "x")
-	l.add(nil, "bob", "y")
+	l.add(nil, "山田e\u0301", "y")
 	var out strings.Builder
 	if err := l.print(&out, "table", ""); err != nil {
 		t.Fatal(err)
 	}
-	want := "name" + strings.Repeat(" ", 58) + "note\n" + strings.Repeat("W", 200) + "  x\nbob" + strings.Repeat(" ", 59) + "y\n"
+	want := "name" + strings.Repeat(" ", 58) + "note\n" + strings.Repeat("W", 200) + "  x\n山田e\u0301" + strings.Repeat(" ", 57) + "y\n"
 	if out.String() != want {
 		t.Errorf("%q, want %q", out.String(), want)
 	}

@@ -10,9 +10,9 @@ import (
 	"github.com/lapse-audit/lapse/internal/store"
 )
 
-// keepsRosters refuses a run that lacks a roster of the run before, unless it is retired: whoever stood only there would belong to
-// nobody, and what is found against leavers would close as if it were fixed.
-func keepsRosters(ctx context.Context, o Options) error {
+// KeepsRosters refuses a run that lacks a roster of the run before, unless it is retired: whoever stood only there would belong to
+// nobody, and what is found against leavers would close as if it were fixed. Of the options it needs Sources, Retired and Store.
+func KeepsRosters(ctx context.Context, o Options) error {
 	last, err := o.Store.LatestRun(ctx, time.Time{})
 	if errors.Is(err, store.ErrNotFound) {
 		return nil

@@ -101,7 +101,7 @@ func (o Options) writing(ctx context.Context, f func(context.Context, *state.Lea
 func Run(ctx context.Context, o Options) (Outcome, error) {
 	var out Outcome
 	err := o.writing(ctx, func(ctx context.Context, l *state.Lease) (err error) {
-		if err := errors.Join(forward(ctx, o), keepsRosters(ctx, o)); err != nil {
+		if err := errors.Join(forward(ctx, o), KeepsRosters(ctx, o)); err != nil {
 			return err
 		}
 		if out.Collected, err = collectAll(ctx, o); err != nil {
