@@ -68,6 +68,36 @@ func (a *App) MeansPeople(ctx context.Context, q FindingQuery) error {
 	return nil
 }
 
+// Caveats says in words what stands between the findings of a query and what is the case: why the run is incomplete, and which of
+// the policies judged nothing in it.
+func (a *App) Caveats(ctx context.Context, q FindingQuery) ([]string, error) {
+	run, err := a.run(ctx, q.Run)
+	if err != nil {
+		return nil, err
+	}
+	var out []string
+	if run.Status != store.RunComplete {
+		out = append(out, fmt.Sprintf("run %d of %s is incomplete: %s", run.ID, run.Time.In(a.Config.Location).Format("2006-01-02 15:04 MST"), strings.Join(run.Reasons, "; ")))
+	}
+	if len(q.Policies) == 0 {
+		return out, nil
+	}
+	tallies, err := a.store.Tallies(ctx, run.ID)
+	if err != nil {
+		return nil, err
+	}
+	evaluated := map[string]uint64{}
+	for _, t := range tallies {
+		evaluated[t.Policy] += t.Evaluated
+	}
+	for _, policy := range q.Policies {
+		if evaluated[policy] == 0 {
+			out = append(out, fmt.Sprintf("%s has judged nothing in run %d: it is off, or what it needs to know is not known", policy, run.ID))
+		}
+	}
+	return out, nil
+}
+
 func (a *App) knownPolicies(ctx context.Context, run store.RunInfo) ([]string, error) {
 	known := map[string]bool{}
 	if pack, err := a.Pack(); err == nil { // a broken rule of one's own is no reason not to be told what the others found

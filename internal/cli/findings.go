@@ -122,7 +122,11 @@ func (o *findingsOptions) list(ctx context.Context) error {
 	if o.limit > 0 && n > o.limit {
 		fmt.Fprintf(o.sys.Stderr, "%d more are not shown (--limit)\n", n-o.limit)
 	}
-	return nil
+	caveats, err := a.Caveats(ctx, q)
+	for _, c := range caveats {
+		fmt.Fprintln(o.sys.Stderr, "Note:", printable(c))
+	}
+	return err
 }
 
 // short is as much of a fingerprint as a person types.
