@@ -10,8 +10,8 @@ import (
 	"github.com/lapse-audit/lapse/internal/store"
 )
 
-// KeepsRosters refuses a run that lacks a roster of the run before, unless it is retired: whoever stood only there would belong to
-// nobody, and what is found against leavers would close as if it were fixed. Of the options it needs Sources, Retired and Store.
+// KeepsRosters refuses a run that lacks a roster of the run before, unless it is retired: nobody who stands only there would be
+// known to have left, and all their accounts would belong to nobody. Of the options it needs Sources, Retired and Store.
 func KeepsRosters(ctx context.Context, o Options) error {
 	last, err := o.Store.LatestRun(ctx, time.Time{})
 	if errors.Is(err, store.ErrNotFound) {
@@ -27,7 +27,7 @@ func KeepsRosters(ctx context.Context, o Options) error {
 	for _, in := range before {
 		stays := slices.ContainsFunc(o.Sources, func(s Source) bool { return s.UID == in.Source && s.Roster })
 		if in.Roster && in.Snapshot != 0 && !stays && !slices.Contains(o.Retired, in.Source) {
-			return fmt.Errorf("%s is the roster of run %d and none any more: without it nobody in it is known to have left, and what is found against leavers would close. "+
+			return fmt.Errorf("%s is the roster of run %d and none any more: without it nobody in it is known to have left, and their accounts belong to nobody. "+
 				"Put it back, or say `retired: [%s]` in lapse.yaml if it is gone for good", in.Source, last.ID, in.Source)
 		}
 	}
