@@ -39,7 +39,7 @@ func Types() []TypeSummary {
 	all := append([]string{"people"}, append(slices.Clone(access), "licenses", "seats", "usage")...)
 	return []TypeSummary{
 		{"baton", "a .c1z file, the output of any ConductorOne connector", append(slices.Clone(access), "licenses", "seats"), nil, []string{"path"}},
-		{"file", "exports in CSV or JSON", all, nil, []string{"files"}},
+		{"file", "exports in CSV, JSON, XLSX or YAML", all, nil, []string{"files"}},
 		{"ldap", "Active Directory and LDAP, and LDIF files", append([]string{"people"}, access...), []string{"simple", "gssapi", "external", "anonymous"}, []string{"url"}},
 		{"scim", "any app with SCIM 2.0", access, []string{"bearer", "basic"}, []string{"url"}},
 		{"sql", "a database: its own logins, or an application's tables", all, []string{"password"}, []string{"url", "user"}},

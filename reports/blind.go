@@ -67,6 +67,14 @@ func (r *Report) Unsound() []Input {
 	return out
 }
 
+// ClosedOn is how many findings on a source this run closed.
+func (r *Report) ClosedOn(uid string) int {
+	if g := r.bySource[uid]; g != nil {
+		return g.Count.Closed
+	}
+	return 0
+}
+
 func (r *Report) sourceName(uid string) string {
 	for _, in := range r.Inputs {
 		if in.UID == uid {

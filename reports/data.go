@@ -30,13 +30,14 @@ type Data struct {
 
 	Tallies    []finding.Tally
 	Nights     []Night     // oldest first, this run included
+	Gone       []Gone      // what the run before read and this one does not
 	Exceptions []Exception // active ones, and those that ran out since the run before
 	Changes    []Change    // what else is different from the run before
 
 	Inventory *Inventory // of all apps, nil where there is none
 	Notes     []string   // what is to be known of the run as a whole
 
-	// AssigneeName turns an assignee (a person key or a role) into words; nil knows the roles only.
+	// AssigneeName turns an assignee (a person key or a role) into words; what it leaves as it is, and all where it is nil, are roles.
 	AssigneeName func(assignee string) string
 }
 
@@ -103,6 +104,9 @@ func (in Input) DataOf() time.Time {
 	}
 	return in.Taken
 }
+
+// Gone is a source of the run before that is none of this run: what stood on it was closed, and nothing of it was judged.
+type Gone struct{ UID, Name string }
 
 // Policy is what the reader needs to know of a rule.
 type Policy struct {

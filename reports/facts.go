@@ -33,7 +33,7 @@ var factKinds = []factKind{
 		say: func(people, accounts int) string {
 			return fmt.Sprintf("%s who left can still sign in to %s", count(people, "person", "people"), count(accounts, "account", "accounts"))
 		},
-		none: "Nobody known to have left can still sign in", unknown: "whether people who left can still sign in", alarm: true,
+		none: "Nobody is known to have left and kept a login for longer than the rules allow", unknown: "whether people who left can still sign in", alarm: true,
 	},
 	{
 		policies: []string{"LVR-03"},
@@ -51,7 +51,7 @@ var factKinds = []factKind{
 		say: func(_, accounts int) string {
 			return fmt.Sprintf("%s to nobody in the roster", count(accounts, "enabled account belongs", "enabled accounts belong"))
 		},
-		none: "Every enabled account that was judged belongs to somebody", unknown: "whether every account belongs to somebody", alarm: true,
+		none: "No account is known to belong to nobody for longer than the rules allow", unknown: "whether every account belongs to somebody", alarm: true,
 		also: (*Report).rosterless,
 	},
 	{

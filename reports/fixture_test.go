@@ -162,6 +162,7 @@ func company(scale int) Data {
 		{Name: "Canteen", PersonalData: &no, Criticality: "low", Why: "no export"}, {Name: "Figma"},
 		{Name: "Payroll <of> the \u202eyear", Owner: "Noor Aziz", PersonalData: &yes, Criticality: "critical", Why: "runs at the tax adviser's"},
 	}}
+	d.Gone = []Gone{{"gitlab", "GitLab \u202e<old>"}}
 	d.Notes = []string{`contracts.csv line 7: nobody is known to hold a seat of "PR0" in github, so the contract says nothing: did you mean "PRO"?`}
 	for i, p := range pack {
 		if !p.Enabled {

@@ -62,7 +62,7 @@ func firstNight() Data {
 		}
 	}
 	d.Findings = list(backlog)
-	d.Run.Reasons, d.Run.Previous, d.Nights, d.Exceptions, d.Changes = nil, nil, nil, nil, nil
+	d.Run.Reasons, d.Run.Previous, d.Gone, d.Nights, d.Exceptions, d.Changes = nil, nil, nil, nil, nil, nil
 	d.Inputs, d.Tallies = d.Inputs[:2], d.Tallies[:12]
 	d.Zone = time.FixedZone("EST", -5*3600)
 	return d

@@ -29,6 +29,7 @@ type jsonHead struct {
 	Tallies      []jsonTally     `json:"tallies"`
 	Exceptions   []jsonException `json:"exceptions"`
 	Changes      []jsonChange    `json:"changes"`
+	Gone         []jsonGone      `json:"gone,omitempty"`      // sources of the run before that are none any more
 	Inventory    *jsonInventory  `json:"inventory,omitempty"` // absent: none is given, and what is not connected is not known
 	Notes        []string        `json:"notes,omitempty"`
 	FindingCount int             `json:"finding_count"` // of any status
@@ -43,6 +44,12 @@ type jsonRun struct {
 	Status     string    `json:"status"` // complete or incomplete
 	Reasons    []string  `json:"reasons"`
 	Previous   *jsonRef  `json:"previous,omitempty"`
+}
+
+type jsonGone struct {
+	Source string `json:"source"`
+	Name   string `json:"name"`
+	Closed int    `json:"closed"` // findings, though nobody has mended anything
 }
 
 type jsonRef struct {
@@ -305,6 +312,9 @@ func (r *Report) jsonHead() jsonHead {
 		for _, in := range r.Unlisted() {
 			h.Inventory.Unlisted = append(h.Inventory.Unlisted, in.UID)
 		}
+	}
+	for _, g := range r.Gone {
+		h.Gone = append(h.Gone, jsonGone{g.UID, g.Name, r.ClosedOn(g.UID)})
 	}
 	h.Notes = r.Notes
 	for _, c := range r.Changes {

@@ -95,8 +95,12 @@ func New(data Data) (*Report, error) {
 	if data.Zone == nil {
 		data.Zone = time.UTC
 	}
-	if data.AssigneeName == nil {
-		data.AssigneeName = roleName
+	name := data.AssigneeName
+	data.AssigneeName = func(assignee string) string {
+		if name != nil {
+			assignee = name(assignee)
+		}
+		return roleName(assignee)
 	}
 	r := &Report{Data: data, Causes: map[finding.Cause]int{}, excepted: map[[2]string]int{},
 		worst: map[string][]finding.Finding{}, priced: map[finding.Fingerprint]bool{}, facts: newFacts()}

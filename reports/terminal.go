@@ -11,7 +11,7 @@ import (
 	"github.com/lapse-audit/lapse/internal/finding"
 )
 
-// terminal writes lines of a limited width. What comes from foreign systems passes through printable first.
+// terminal writes lines of a limited width. What comes from foreign systems passes through Printable first.
 type terminal struct {
 	out   *bufio.Writer
 	width int
@@ -59,11 +59,11 @@ func (t *terminal) wrapMarked(mark, s string) {
 func (t *terminal) lines(s string, width int) []string {
 	var out []string
 	line := ""
-	for word := range strings.FieldsSeq(printable(s)) {
+	for word := range strings.FieldsSeq(Printable(s)) {
 		switch {
 		case line == "":
 			line = word
-		case columns(line)+1+columns(word) <= width:
+		case Columns(line)+1+Columns(word) <= width:
 			line += " " + word
 		default:
 			out = append(out, t.fit(line, width))
@@ -75,7 +75,7 @@ func (t *terminal) lines(s string, width int) []string {
 
 // fit cuts s to so many columns and marks the cut.
 func (t *terminal) fit(s string, width int) string {
-	if columns(s) <= width {
+	if Columns(s) <= width {
 		return s
 	}
 	var out strings.Builder
@@ -115,11 +115,11 @@ func (t *terminal) severity(s finding.Severity, text string) string {
 }
 
 func pad(s string, width int) string {
-	return s + strings.Repeat(" ", max(width-columns(s), 0))
+	return s + strings.Repeat(" ", max(width-Columns(s), 0))
 }
 
-// columns is how wide s stands on a terminal.
-func columns(s string) int {
+// Columns is how wide s stands on a terminal.
+func Columns(s string) int {
 	n := 0
 	for _, r := range s {
 		n += runeColumns(r)
@@ -137,8 +137,8 @@ func runeColumns(r rune) int {
 	return 1
 }
 
-// printable replaces what could steer a terminal or turn the writing direction of what follows.
-func printable(s string) string {
+// Printable replaces what could steer a terminal or turn the writing direction of what follows.
+func Printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || r == '\u2028' || r == '\u2029' {
 			return ' '

@@ -2,6 +2,7 @@ package reports
 
 import (
 	"bufio"
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -49,7 +50,7 @@ func (r *Report) Text(w io.Writer, opts TextOptions) error {
 func (r *Report) textHeading(t *terminal) {
 	title := "Access report"
 	if r.Company != "" {
-		title += ": " + printable(r.Company)
+		title += ": " + Printable(r.Company)
 	}
 	t.line(t.bold(t.fit(title, t.width)))
 	state := "complete"
@@ -86,7 +87,7 @@ func (r *Report) rosterLine() string {
 
 func (r *Report) textAlarms(t *terminal) {
 	unsound := r.Unsound()
-	if len(unsound) == 0 && r.Run.Complete() {
+	if len(unsound) == 0 && r.Run.Complete() && len(r.Gone) == 0 {
 		return
 	}
 	t.line("")
@@ -95,6 +96,10 @@ func (r *Report) textAlarms(t *terminal) {
 	}
 	for _, in := range unsound {
 		t.alarm(r.inputLine(in))
+	}
+	for _, g := range r.Gone {
+		t.alarm(fmt.Sprintf("NO SOURCE ANY MORE %s: it was read for the run before. What stood on it is closed, and nobody has mended it: %s.",
+			cmp.Or(g.Name, g.UID), count(r.ClosedOn(g.UID), "finding", "findings")))
 	}
 	if !r.Run.Complete() {
 		t.alarm("THE RUN IS INCOMPLETE: " + strings.Join(r.Run.Reasons, "; "))
@@ -166,19 +171,19 @@ func (r *Report) textCases(t *terminal) {
 	}
 	t.heading(fmt.Sprintf("Worst of %s", count(r.caseCount, "person's case", "people's cases")))
 	for _, c := range r.cases[:min(len(r.cases), textCases)] {
-		who := printable(c.Name)
+		who := Printable(c.Name)
 		if who == "" {
-			who = printable(c.Person)
+			who = Printable(c.Person)
 		}
 		if c.Department != "" {
-			who += " (" + printable(c.Department) + ")"
+			who += " (" + Printable(c.Department) + ")"
 		}
 		level := fmt.Sprintf("%-8s", c.Severity)
 		about := count(c.Count, "finding", "findings")
 		who = t.fit(who, t.width-2-len(level)-1-len(about)-2)
-		pad := max(t.width-2-len(level)-1-columns(who)-len(about), 1)
+		pad := max(t.width-2-len(level)-1-Columns(who)-len(about), 1)
 		t.line("  " + t.severity(c.Severity, level) + " " + who + strings.Repeat(" ", pad) + about)
-		t.line(t.dim(t.fit(strings.Repeat(" ", 11)+printable(c.Lead.Policy+" "+c.Lead.Message), t.width)))
+		t.line(t.dim(t.fit(strings.Repeat(" ", 11)+Printable(c.Lead.Policy+" "+c.Lead.Message), t.width)))
 	}
 	if left := r.caseCount - min(len(r.cases), textCases); left > 0 {
 		t.line("  and " + count(left, "more person", "more people"))
@@ -192,7 +197,7 @@ func (r *Report) textMoney(t *terminal) {
 	}
 	t.heading("Money spent on what stands")
 	for _, m := range money {
-		t.line(fmt.Sprintf("  %s a month, %s a year", amount(m.Month, printable(m.Currency)), amount(m.Year, printable(m.Currency))))
+		t.line(fmt.Sprintf("  %s a month, %s a year", amount(m.Month, Printable(m.Currency)), amount(m.Year, Printable(m.Currency))))
 	}
 	if r.Unpriced > 0 {
 		t.wrap("  ", fmt.Sprintf("%s not in these sums, for no price is known", count(r.Unpriced, "seat is", "seats are")))
@@ -212,7 +217,7 @@ func (r *Report) textBlinds(t *terminal) {
 	}
 	source := len("source")
 	for _, b := range blinds[:min(len(blinds), textBlinds)] {
-		source = min(max(source, columns(printable(b.Source))), 20)
+		source = min(max(source, Columns(Printable(b.Source))), 20)
 	}
 	t.line(t.dim(fmt.Sprintf("  %-8s %s %10s  missing", "rule", pad("source", source), "subjects")))
 	for _, b := range blinds[:min(len(blinds), textBlinds)] {
@@ -228,7 +233,7 @@ func (r *Report) textBlinds(t *terminal) {
 		if name == "" {
 			name = "(people)"
 		}
-		t.line(t.fit(fmt.Sprintf("  %-8s %s %10s  %s", printable(b.Policy), pad(t.fit(printable(name), source), source), number, printable(reason)), t.width))
+		t.line(t.fit(fmt.Sprintf("  %-8s %s %10s  %s", Printable(b.Policy), pad(t.fit(Printable(name), source), source), number, Printable(reason)), t.width))
 	}
 	if left := len(blinds) - textBlinds; left > 0 {
 		t.wrap("  ", fmt.Sprintf("and %s of a rule and a source", count(left, "more pair", "more pairs")))
@@ -241,9 +246,9 @@ func (r *Report) textInventory(t *terminal) {
 		t.heading("Not connected")
 		t.wrap("  ", fmt.Sprintf("%s of the %s of the inventory: who can sign in there is not known.", thousands(len(apps)), count(len(r.Inventory.Apps), "app", "apps")))
 		for _, a := range apps[:min(len(apps), textBlinds)] {
-			line := printable(a.Name)
+			line := Printable(a.Name)
 			if about := a.About(); about != "" {
-				line += ": " + printable(about)
+				line += ": " + Printable(about)
 			}
 			t.wrapMarked(t.yellow("? "), line)
 		}
@@ -255,14 +260,14 @@ func (r *Report) textInventory(t *terminal) {
 		t.heading("Connected and not in the inventory")
 		var names []string
 		for _, in := range inputs {
-			names = append(names, printable(r.sourceName(in.UID)))
+			names = append(names, Printable(r.sourceName(in.UID)))
 		}
 		t.wrap("  ", strings.Join(names, ", "))
 	}
 	if len(r.Notes) > 0 {
 		t.heading("To be known")
 		for _, n := range r.Notes {
-			t.wrapMarked("- ", printable(n))
+			t.wrapMarked("- ", Printable(n))
 		}
 	}
 }

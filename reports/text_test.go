@@ -23,7 +23,7 @@ func TestTextFitsItsWidth(t *testing.T) {
 			most = 80
 		}
 		for line := range strings.Lines(out.String()) {
-			if n := columns(strings.TrimSuffix(line, "\n")); n > most {
+			if n := Columns(strings.TrimSuffix(line, "\n")); n > most {
 				t.Errorf("width %d: a line has %d columns: %s", width, n, line)
 			}
 		}

@@ -269,6 +269,13 @@ func (t *Table) validate(s shape) error {
 	}
 	for _, name := range slices.Sorted(maps.Keys(t.Constant)) {
 		field("constant", name)
+		// Where values map texts of the field, the constant may be one of those.
+		i := slices.IndexFunc(s.fields, func(f fieldInfo) bool { return f.name == name })
+		if text := strings.TrimSpace(t.Constant[name]); i >= 0 && text != "" && t.Values[name] == nil {
+			if _, reason := s.fields[i].canonical(text); reason != "" {
+				add("constant: %s: %s", name, reason)
+			}
+		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(t.Split)) {
 		field("split", name, textCell)

@@ -161,7 +161,8 @@ func blank(record []string) bool {
 	return true
 }
 
-// delimiter returns the delimiter, and whether the first line only names it, as spreadsheets write it: sep=;
+// delimiter returns the delimiter, and whether the first line only names it, as spreadsheets write it (sep=;), or only the type of
+// what follows, as Export-Csv of Windows PowerShell does (#TYPE Microsoft.ActiveDirectory.Management.ADUser).
 func (r *reader) delimiter() (comma rune, skip bool, err error) {
 	head, err := r.text.Peek(bufferSize / 2)
 	if err != nil && err != io.EOF && !errors.Is(err, errTooLong) && len(head) == 0 {
@@ -172,6 +173,12 @@ func (r *reader) delimiter() (comma rune, skip bool, err error) {
 	if len(first) == 5 && bytes.EqualFold(first[:4], []byte("sep=")) {
 		comma, skip = rune(first[4]), true
 	}
+	typed := bytes.HasPrefix(first, []byte("#TYPE "))
+	if typed {
+		_, rest, _ := bytes.Cut(head, []byte("\n"))
+		first, _, _ = bytes.Cut(rest, []byte("\n"))
+		skip = true
+	}
 	if n := r.source.table.Header; n > 1 { // a title has other characters than the headings
 		rest := head
 		for range n - 1 {
@@ -181,7 +188,7 @@ func (r *reader) delimiter() (comma rune, skip bool, err error) {
 	}
 	switch d := r.source.table.Delimiter; d {
 	case "", "auto":
-		if skip {
+		if skip && !typed {
 			return comma, true, nil
 		}
 	case "tab":
@@ -213,7 +220,7 @@ func (r *reader) delimiter() (comma rune, skip bool, err error) {
 			return 0, false, r.errorf(1, "the header has as many %q as %q: set delimiter", comma, c)
 		}
 	}
-	return comma, false, nil
+	return comma, skip, nil
 }
 
 // bind finds the place of each wanted column in the header, -1 for none.

@@ -309,6 +309,7 @@ func TestEncodings(t *testing.T) {
 		{"UTF-16 BE without BOM, told", "utf-16be", wide(big, text)},
 		{"Windows-1252", "windows-1252", "id;name\r\n1;J\xfcrgen \x80\r\n"},
 		{"spreadsheet", "auto", "sep=;\r\n" + text},
+		{"Windows PowerShell", "auto", "#TYPE Selected.Microsoft.ActiveDirectory.Management.ADUser\r\n\"id\";\"name\"\r\n\"1\";\"Jürgen €\"\r\n"},
 		{"blank rows at the end", "auto", text + ";\r\n;\r\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -481,6 +482,7 @@ func TestConfigFaults(t *testing.T) {
 		{"files: {people: {path: p.csv}}", "roster: is missing"},
 		{"roster: {end_date: lastday, end_time: 5pm, zone: Berlin, zones: {x: Nowhere/At_All}}\nfiles: {people: {path: p.csv}}",
 			"roster.end_date: \"lastday\" is neither last_day nor first_day_off\nroster.end_time: \"5pm\" is no time of day: write 17:30 or 24:00\nroster.zone: \"Berlin\" is no time zone known here: write a name such as Europe/Berlin\nroster.zones: x: \"Nowhere/At_All\" is no time zone known here"},
+		{"files: {accounts: {path: a.csv, constant: {kind: humann}}}", `files.accounts.constant: kind: "humann" is none of human, service, shared, guest, machine`},
 		{"files: {accounts: {path: a.csv, columns: {emial: E}}}", `files.accounts.columns: there is no field "emial": did you mean "email"?`},
 		{"files: {accounts: {path: a.csv, columns: {enabled: [a, b]}}}", `files.accounts.columns: enabled is true or false`},
 		{"files: {accounts: {path: a.xls}}", "files.accounts.format: .xls is not read: save it as .xlsx or as CSV"},

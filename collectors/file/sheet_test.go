@@ -189,9 +189,10 @@ func TestMergedHeadings(t *testing.T) {
 // A CSV file may have a title above its headings, too.
 func TestHeaderLine(t *testing.T) {
 	for text, want := range map[string]string{
-		"Users, all of them\n\nid;name\n1;Ada\n2;Bob\n": "1 2",
-		"sep=;\nUsers, all of them\nid;name\n1;A, B\n":  "1",
-		"\"Users\nof 2026\"\nid;name\n1;Ada\n":          "1", // the title's quotes hold a line
+		"Users, all of them\n\nid;name\n1;Ada\n2;Bob\n":      "1 2",
+		"#TYPE System.Object\nUsers, all\nid;name\n1;A, B\n": "1",
+		"sep=;\nUsers, all of them\nid;name\n1;A, B\n":       "1",
+		"\"Users\nof 2026\"\nid;name\n1;Ada\n":               "1", // the title's quotes hold a line
 	} {
 		out, _, err := gather(t, write(t, map[string]string{"a.csv": text}), "files: {accounts: {path: a.csv, header: 3}}")
 		if err != nil || ids(out) != want {

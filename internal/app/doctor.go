@@ -9,6 +9,7 @@ import (
 
 	"github.com/lapse-audit/lapse/internal/access"
 	"github.com/lapse-audit/lapse/internal/collect"
+	"github.com/lapse-audit/lapse/internal/scan"
 )
 
 // Check is one thing that the doctor looked at.
@@ -25,7 +26,7 @@ func (a *App) Doctor(ctx context.Context, uids []string) []Check {
 	note := func(what string, err error, detail string) {
 		c := Check{What: what, OK: err == nil, Detail: detail}
 		if err != nil {
-			c.Detail = err.Error()
+			c.Detail = strings.ReplaceAll(err.Error(), "\n", "; ") // faults that were joined are lines
 		}
 		out = append(out, c)
 	}
@@ -60,6 +61,10 @@ func (a *App) Doctor(ctx context.Context, uids []string) []Check {
 	sources, err := a.Sources(uids)
 	if err != nil {
 		note("sources", err, "")
+	} else if a.store != nil && len(uids) == 0 {
+		if err := scan.KeepsRosters(ctx, scan.Options{Sources: sources, Retired: a.Config.Retired, Store: a.store}); err != nil {
+			note("roster", err, "")
+		}
 	}
 	for _, s := range sources {
 		res, advice, err := collect.Examine(ctx, s.Collector, collect.Options{Limits: s.Limits, Now: a.Now()})

@@ -36,7 +36,7 @@ func (a *App) run(ctx context.Context, id uint64) (store.RunInfo, error) {
 	if id != 0 {
 		r, err := s.RunByID(ctx, id)
 		if errors.Is(err, store.ErrNotFound) {
-			return r, fmt.Errorf("there is no run %d: `lapse report --format json` has the last one's number", id)
+			return r, fmt.Errorf("there is no run %d: `lapse report list` has them", id)
 		}
 		if err != nil {
 			return r, err

@@ -42,10 +42,14 @@ const builtIn = "built-in"
 // named as whoever reads a message finds it: from where the program was started.
 func (a *App) policySources() ([]policy.Source, error) {
 	out := []policy.Source{{Name: builtIn, FS: policies.FS, BuiltIn: true}}
+	var errs []error
 	for _, f := range a.policyFolders() {
+		if info, err := os.Stat(f.path); err != nil || !info.IsDir() {
+			errs = append(errs, fmt.Errorf("%s: policies.folders: %s is no folder: name one that holds .rego files", a.Config.File, f.name))
+			continue
+		}
 		out = append(out, policy.Source{Name: f.name, FS: os.DirFS(f.path)})
 	}
-	var errs []error
 	for _, b := range a.Config.Policies.Bundles {
 		key := policy.BundleKey{Algorithm: b.Algorithm, Scope: b.Scope}
 		if b.Key != "" {

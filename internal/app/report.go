@@ -51,6 +51,9 @@ func (a *App) reportData(ctx context.Context, id uint64) (reports.Data, error) {
 	switch before, err := s.PrevRun(ctx, run.ID); {
 	case err == nil:
 		data.Run.Previous = &reports.RunRef{ID: before.ID, Time: before.Time}
+		if data.Gone, err = a.gone(ctx, run.ID, before.ID); err != nil {
+			return data, err
+		}
 	case !errors.Is(err, store.ErrNotFound):
 		return data, err
 	}
@@ -79,6 +82,25 @@ func (a *App) reportData(ctx context.Context, id uint64) (reports.Data, error) {
 		return data, err
 	}
 	return data, a.reportLists(ctx, &data)
+}
+
+// gone lists the sources of the run before that are none of the run.
+func (a *App) gone(ctx context.Context, run, before uint64) ([]reports.Gone, error) {
+	now, err := a.store.Inputs(ctx, run)
+	if err != nil {
+		return nil, err
+	}
+	then, err := a.store.Inputs(ctx, before)
+	if err != nil {
+		return nil, err
+	}
+	var out []reports.Gone
+	for _, was := range then {
+		if !slices.ContainsFunc(now, func(in store.RunInput) bool { return in.Source == was.Source }) {
+			out = append(out, reports.Gone{UID: was.Source, Name: was.Name})
+		}
+	}
+	return out, nil
 }
 
 // assigneeNames names those who are asked about the findings; roles stay as they are.

@@ -85,7 +85,7 @@ func (a *App) scanOptions(ctx context.Context, o ScanOptions) (scan.Options, err
 	}
 	c := a.Config
 	return scan.Options{
-		Time: a.Now().UTC().Truncate(time.Millisecond), Sources: sources, Store: facts, State: decisions,
+		Time: a.Now().UTC().Truncate(time.Millisecond), Sources: sources, Retired: c.Retired, Store: facts, State: decisions,
 		Actor: o.Actor, AcceptShrink: o.AcceptShrink, Holder: holder("lapse scan"),
 		Parallel: c.Scan.Parallel, Workers: c.Scan.Workers, Lane: scan.Lane(c.Scan.Lane), Backlog: time.Duration(c.Scan.BacklogDays) * 24 * time.Hour,
 		Retention: a.retention(), Sandbox: a.Sandbox,

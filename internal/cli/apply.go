@@ -381,10 +381,13 @@ func newStop(g *global) *cobra.Command {
 			actor := state.Actor{ID: g.actor(by)}
 			if lift {
 				all, err := s.LiftStops(cmd.Context(), actor)
+				if errors.Is(err, state.ErrNotFound) {
+					return errors.New("stop: no stop is in force: changes may be made")
+				}
 				if err != nil {
 					return fmt.Errorf("stop: %w", err)
 				}
-				_, err = fmt.Fprintf(g.sys.Stdout, "changes may be made again (%d stops lifted)\n", len(all))
+				_, err = fmt.Fprintf(g.sys.Stdout, "changes may be made again (%s lifted)\n", plural(len(all), "stop"))
 				return err
 			}
 			if len(args) == 0 {

@@ -57,7 +57,7 @@ HR is no breach of IT's, and is counted apart.`,
 			if g.format == "table" {
 				fmt.Fprintf(g.sys.Stdout, "%d people left since %s. %d of their accounts outlived them: %d can still be used, %d for longer than %s.\n"+
 					"Hours that IT took: half within %s, 95%% within %s, the worst %s. Exposure: %s hours. HR's word came late for %d.\n\n",
-					c.Leavers, stamp(c.Since), len(c.Accounts), c.Open, c.Breaches, c.Limits, hours(c.P50), hours(c.P95), hours(c.Worst), hours(c.Exposure), c.LateHR)
+					c.Leavers, stamp(c.Since), len(c.Accounts), c.Open, c.Breaches, limit, hours(c.P50), hours(c.P95), hours(c.Worst), hours(c.Exposure), c.LateHR)
 			}
 			return l.print(g.sys.Stdout, g.format, "No account outlived its person.")
 		}),

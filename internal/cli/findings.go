@@ -65,6 +65,9 @@ func (o *findingsOptions) list(ctx context.Context) error {
 		}
 		q.MinSeverity = s
 	}
+	if o.limit < 0 {
+		return usagef("--limit %d: want a number above 0, or none for all", o.limit)
+	}
 	for _, s := range o.statuses {
 		switch status := finding.Status(s); status {
 		case finding.Open, finding.Closed, finding.Excepted, finding.Excluded:
@@ -80,6 +83,9 @@ func (o *findingsOptions) list(ctx context.Context) error {
 		return err
 	}
 	defer a.Close()
+	if err := a.Means(ctx, q); err != nil {
+		return fmt.Errorf("findings: %w", err)
+	}
 	all, err := a.Findings(ctx, q)
 	if err != nil {
 		return err
@@ -95,7 +101,7 @@ func (o *findingsOptions) list(ctx context.Context) error {
 			return err
 		}
 		if n++; o.limit > 0 && n > o.limit {
-			break
+			continue
 		}
 		since := f.FirstSeen.In(a.Config.Location).Format("2006-01-02")
 		if o.format == "table" {
@@ -105,7 +111,22 @@ func (o *findingsOptions) list(ctx context.Context) error {
 		l.add(newFindingJSON(f), string(f.Fingerprint), f.Policy, f.Severity.String(), f.Subject.Source, f.SourceName, string(f.Subject.Kind), f.Subject.ID,
 			f.Key, f.Name, f.Person, f.Department, string(f.Status), f.FirstSeen.UTC().Format(time.RFC3339), fmt.Sprint(f.Backlog), f.Message)
 	}
-	return l.print(o.sys.Stdout, o.format, "No finding matches.")
+	if n == 0 {
+		if err := a.MeansPeople(ctx, q); err != nil {
+			return fmt.Errorf("findings: %w", err)
+		}
+	}
+	if err := l.print(o.sys.Stdout, o.format, "No finding matches."); err != nil {
+		return err
+	}
+	if o.limit > 0 && n > o.limit {
+		fmt.Fprintf(o.sys.Stderr, "%d more are not shown (--limit)\n", n-o.limit)
+	}
+	caveats, err := a.Caveats(ctx, q)
+	for _, c := range caveats {
+		fmt.Fprintln(o.sys.Stderr, "Note:", printable(c))
+	}
+	return err
 }
 
 // short is as much of a fingerprint as a person types.
@@ -185,9 +206,10 @@ func newFindingJSON(f finding.Finding) findingJSON {
 
 func newFindingsShow(g *global) *cobra.Command {
 	return &cobra.Command{
-		Use:   "show FINDING",
-		Short: "Show one finding, by the first letters of its fingerprint",
-		Args:  cobra.ExactArgs(1),
+		Use:         "show FINDING",
+		Short:       "Show one finding, by the first letters of its fingerprint",
+		Args:        cobra.ExactArgs(1),
+		Annotations: formats("table", "json"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			a, err := g.open()
 			if err != nil {

@@ -63,7 +63,7 @@ policies: {rules: {LVR-01: {assignee: manager}}}
 	w.run(0, "notify", "start", "--at", "2026-11-24T09:00:00Z")
 	company(3, 5, 6)
 	w.run(0, "scan", "--no-report", "--at", w.now)
-	if out := w.run(0, "notify", "send", "--at", w.now); !strings.Contains(out, "1 messages sent.") {
+	if out := w.run(0, "notify", "send", "--at", w.now); !strings.Contains(out, "1 message sent.") {
 		t.Fatal(out)
 	}
 	letter := mx.only(t, "p7@example.com")
@@ -121,7 +121,7 @@ policies: {rules: {LVR-01: {assignee: manager}}}
 	if out := w.run(0, "except", "list", "--at", w.now); strings.Count(out, "hands over until new year") != 1 || strings.Contains(out, "another") {
 		t.Errorf("%s", out)
 	}
-	if out := w.run(0, "notify", "send", "--at", w.now); !strings.Contains(out, "1 messages sent") {
+	if out := w.run(0, "notify", "send", "--at", w.now); !strings.Contains(out, "1 message sent") {
 		t.Error(out)
 	}
 	if letter = mx.only(t, "p8@example.com"); !strings.Contains(letter, "passed on by Person 7") {

@@ -119,8 +119,8 @@ func preview(ctx context.Context, g *global, a *app.App) error {
 	if d.Hold != "" {
 		fmt.Fprintln(g.sys.Stdout, "Held:", d.Hold)
 	}
-	_, err = fmt.Fprintf(g.sys.Stdout, "%d messages. %d findings are new, %d were asked about and are not due, %d are the backlog, %d are settled.\n",
-		len(d.Letters), d.New, d.Silent, d.Backlog, len(d.Settled))
+	_, err = fmt.Fprintf(g.sys.Stdout, "%s. Findings: %d new, %d asked about and not due, %d in the backlog, %d settled.\n",
+		plural(len(d.Letters), "message"), d.New, d.Silent, d.Backlog, len(d.Settled))
 	return err
 }
 
@@ -160,7 +160,7 @@ func send(ctx context.Context, g *global, a *app.App) error {
 }
 
 func notified(out app.Notified) string {
-	parts := []string{fmt.Sprintf("%d messages sent", out.Sent.Sent)}
+	parts := []string{plural(out.Sent.Sent, "message") + " sent"}
 	for _, p := range []struct {
 		n    int
 		text string

@@ -6,7 +6,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"unicode/utf8"
+
+	"github.com/lapse-audit/lapse/reports"
 )
 
 // list is a table that can be printed in every format. Rows of JSON are the values given; a table and CSV print cells.
@@ -77,7 +78,10 @@ func isNumber(s string) bool {
 	return s != "-"
 }
 
-// printTable aligns columns by the number of characters. Control characters of foreign systems don't reach the terminal.
+// widest is how far a column is made wider by what stands in it: a longer cell moves the rest of its own row, and no other.
+const widest = 60
+
+// printTable aligns columns by how wide characters stand on a terminal. Control characters of foreign systems don't reach the terminal.
 func printTable(w io.Writer, columns []string, cells [][]string) error {
 	width := make([]int, len(columns))
 	rows := append([][]string{columns}, cells...)
@@ -85,7 +89,7 @@ func printTable(w io.Writer, columns []string, cells [][]string) error {
 		clean := make([]string, len(row))
 		for i, cell := range row {
 			clean[i] = printable(cell)
-			width[i] = max(width[i], utf8.RuneCountInString(clean[i]))
+			width[i] = max(width[i], min(widest, reports.Columns(clean[i])))
 		}
 		rows[r] = clean
 	}
@@ -94,7 +98,7 @@ func printTable(w io.Writer, columns []string, cells [][]string) error {
 		for i, cell := range row {
 			line.WriteString(cell)
 			if i < len(row)-1 {
-				line.WriteString(strings.Repeat(" ", width[i]-utf8.RuneCountInString(cell)+2))
+				line.WriteString(strings.Repeat(" ", max(0, width[i]-reports.Columns(cell))+2))
 			}
 		}
 		if _, err := fmt.Fprintln(w, strings.TrimRight(line.String(), " ")); err != nil {
@@ -104,11 +108,4 @@ func printTable(w io.Writer, columns []string, cells [][]string) error {
 	return nil
 }
 
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 {
-			return ' '
-		}
-		return r
-	}, s)
-}
+func printable(s string) string { return reports.Printable(s) }

@@ -33,3 +33,18 @@ func TestEmptyList(t *testing.T) {
 		}
 	}
 }
+
+// One name that is far too long moves its own row and no other.
+func TestTableWithALongName(t *testing.T) {
+	l := list{columns: []string{"name", "note"}}
+	l.add(nil, strings.Repeat("W", 200), "x")
+	l.add(nil, "山田e\u0301", "y")
+	var out strings.Builder
+	if err := l.print(&out, "table", ""); err != nil {
+		t.Fatal(err)
+	}
+	want := "name" + strings.Repeat(" ", 58) + "note\n" + strings.Repeat("W", 200) + "  x\n山田e\u0301" + strings.Repeat(" ", 57) + "y\n"
+	if out.String() != want {
+		t.Errorf("%q, want %q", out.String(), want)
+	}
+}

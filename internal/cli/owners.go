@@ -28,6 +28,9 @@ access whoever benefits from it. Nothing is sent by this command.`,
 					return usagef("--min-severity: %w", err)
 				}
 			}
+			if err := a.Means(cmd.Context(), q); err != nil {
+				return fmt.Errorf("owners: %w", err)
+			}
 			all, err := a.AskedAbout(cmd.Context(), q)
 			if err != nil {
 				return fmt.Errorf("owners: %w", err)
@@ -37,7 +40,7 @@ access whoever benefits from it. Nothing is sent by this command.`,
 				f := o.Finding
 				row := ownedJSON{To: o.Asking.To.ID(), Name: o.Asking.To.Name, Email: o.Asking.To.Email, Why: o.Asking.Why, Finding: f.Fingerprint,
 					Policy: f.Policy, Severity: f.Severity, Source: f.Subject.Source, Subject: f.Name, Passed: o.Asking.Passed}
-				l.add(row, row.To, row.Name, row.Why, string(f.Fingerprint[:12]), f.Policy, f.Subject.Source, f.Name, strings.Join(row.Passed, "; "))
+				l.add(row, row.To, row.Name, row.Why, short(f.Fingerprint), f.Policy, f.Subject.Source, f.Name, strings.Join(row.Passed, "; "))
 			}
 			return l.print(g.sys.Stdout, g.format, "Nothing is open.")
 		}),

@@ -71,6 +71,9 @@ func (o *planOptions) make(ctx context.Context) error {
 		return err
 	}
 	defer a.Close()
+	if err := a.Means(ctx, o.query.FindingQuery); err != nil {
+		return fmt.Errorf("plan: %w", err)
+	}
 	d, err := a.MakePlan(ctx, state.Actor{ID: o.actor(o.by)}, o.query, o.dry)
 	if err != nil {
 		return fmt.Errorf("plan: %w", err)

@@ -26,7 +26,8 @@ func newPolicyNew(g *global) *cobra.Command {
 				return err
 			}
 			defer a.Close()
-			// A policy that is broken is no reason not to write another.
+			// The folder need not be in lapse.yaml yet, nor exist. A policy that is broken is no reason not to write another.
+			_, _ = a.AddPolicies([]string{s.Dir})
 			if pack, err := a.Pack(); err == nil {
 				if p, ok := pack.Policy(s.ID); ok {
 					return fmt.Errorf("id %s is taken by %s (%s): choose another", s.ID, p.Title, p.File)

@@ -18,6 +18,10 @@ func newReport(g *global) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "report",
 		Short: "Write the report of a run: one HTML page, JSON, CSV, and a summary to the terminal",
+		Example: `  lapse report
+  lapse report list
+  lapse report --run 30 --dir evidence/2026-11-10
+  lapse report --controls --format csv > controls.csv`,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			a, err := g.open()
 			if err != nil {
@@ -46,8 +50,8 @@ func newReport(g *global) *cobra.Command {
 			return g.printSummary(r, dir)
 		},
 	}
-	cmd.AddCommand(newClock(g), newReportExceptions(g))
-	cmd.Flags().Uint64Var(&run, "run", 0, "of this run (default: the last one)")
+	cmd.AddCommand(newReportList(g), newClock(g), newReportExceptions(g))
+	cmd.Flags().Uint64Var(&run, "run", 0, "of this run, as 'lapse report list' numbers them (default: the last one)")
 	cmd.Flags().BoolVar(&controls, "controls", false, "only the controls of the frameworks, with the rules that evidence them and what these judged")
 	cmd.Flags().StringVar(&dir, "dir", "", "folder for the files (default: report.dir of lapse.yaml)")
 	return cmd
@@ -57,6 +61,9 @@ func newReport(g *global) *cobra.Command {
 func (g *global) printSummary(r *reports.Report, dir string) error {
 	width, ok := terminal(g.sys.Stdout)
 	_, plain := g.sys.LookupEnv("NO_COLOR")
+	if kind, _ := g.sys.LookupEnv("TERM"); kind == "dumb" {
+		plain = true
+	}
 	full := ""
 	if dir != "" {
 		full = fmt.Sprintf("%s%creport.html", dir, os.PathSeparator)

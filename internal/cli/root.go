@@ -3,6 +3,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -124,7 +125,7 @@ Start with 'lapse demo' for a made-up company, or 'lapse init' for your own expo
 			formats = strings.Fields(own)
 		}
 		if !slices.Contains(formats, g.format) {
-			return usagef("--format %q: want %s or %s", g.format, strings.Join(formats[:len(formats)-1], ", "), formats[len(formats)-1])
+			return usagef("--format %q: want %s", g.format, either(formats))
 		}
 		return nil
 	}
@@ -132,10 +133,23 @@ Start with 'lapse demo' for a made-up company, or 'lapse init' for your own expo
 		newDemo(g), newInit(g), newDoctor(g), newCollect(g), newScan(g), newSource(g), newFindings(g), newPolicy(g), newReport(g),
 		newPlan(g), newApprove(g), newApply(g), newUndo(g), newActions(g), newStop(g), newOwners(g), newNotify(g), newReview(g), newOffboard(g), newExtend(g), newTransfer(g), newExcept(g), newLink(g), newStore(g), newLedger(g), newVersion(g), newTrial(g), newServe(g), newCarryLeavers(g),
 	)
-	for _, c := range root.Commands() {
-		strictArgs(c)
-	}
+	strictArgs(root)
+	sayFormats(root)
 	return root
+}
+
+// sayFormats says in the help of the commands that print in other formats than the usual ones which these are: the flag is one for all.
+func sayFormats(c *cobra.Command) {
+	if own := c.Annotations[formatsKey]; own != "" {
+		c.Long = strings.TrimRight(cmp.Or(c.Long, c.Short+"."), "\n") + "\n\n--format is " + either(strings.Fields(own)) + "."
+	}
+	for _, sub := range c.Commands() {
+		sayFormats(sub)
+	}
+}
+
+func either(words []string) string {
+	return strings.Join(words[:len(words)-1], ", ") + " or " + words[len(words)-1]
 }
 
 // strictArgs makes wrong arguments a usage error, and an unknown subcommand too.
@@ -169,7 +183,9 @@ func strictArgs(c *cobra.Command) {
 func suggest(cmd *cobra.Command, word string) string {
 	var names []string
 	for _, c := range cmd.Commands() {
-		names = append(names, c.Name())
+		if c.IsAvailableCommand() {
+			names = append(names, c.Name())
+		}
 	}
 	if near := spell.Nearest(word, names); near != "" {
 		return fmt.Sprintf(": did you mean %q?", near)

@@ -68,7 +68,7 @@ func (o *scanOptions) run(ctx context.Context) (err error) {
 	if !o.noReport {
 		dir = a.Config.Path(a.Config.Report.Dir)
 		if err := app.WriteReport(r, dir); err != nil {
-			return err
+			return fmt.Errorf("run %d is kept, and nobody was told of it: %w. `lapse report --dir FOLDER` writes its report elsewhere", out.Run.ID, err)
 		}
 	}
 	if err := o.printSummary(r, dir); err != nil {

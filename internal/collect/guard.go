@@ -154,7 +154,7 @@ func (v Verdict) String() string {
 // and it has no memory of refused ones, so that a broken feed doesn't become the measure by being broken for long.
 func Judge(l Limits, history []Past, cur Current) Verdict {
 	if cur.Failure != nil {
-		return Verdict{Reasons: []Reason{{CauseFailed, "", cur.Failure.Error()}}}
+		return Verdict{Reasons: []Reason{{CauseFailed, "", strings.ReplaceAll(cur.Failure.Error(), "\n", "; ")}}}
 	}
 	base := baseline(history)
 	found := tooFew(l, cur)

@@ -43,6 +43,7 @@ type Config struct {
 	Policies   Policies  `yaml:"policies"`
 	Guard      Guard     `yaml:"guard"` // for sources that set none of their own
 	Sources    []Source  `yaml:"sources"`
+	Retired    []string  `yaml:"retired"`    // uids of rosters that are gone for good; none vanishes without being named here
 	People     string    `yaml:"people"`     // people.yaml: one person's records over several rosters
 	Exceptions string    `yaml:"exceptions"` // a file of exceptions kept in git, applied at each scan
 	Contracts  List      `yaml:"contracts"`  // what licenses cost, beside what sources say
@@ -422,49 +423,54 @@ func Parse(file, dir string, data []byte) (*Config, error) {
 			src.Name = src.UID
 		}
 	}
-	return &c, errors.Join(append(errs, c.validate())...)
+	return &c, errors.Join(append(errs, c.validate(doc.Content[0]))...)
 }
 
 var uidForm = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`)
 
-func (c *Config) validate() error {
+// validate looks at what was decoded from doc. A fault without a line is placed by the keys that its text begins with.
+func (c *Config) validate(doc *yaml.Node) error {
 	var errs []error
 	fail := func(line int, format string, args ...any) {
-		errs = append(errs, &Error{File: c.File, Line: max(line, 1), Column: 1, Reason: fmt.Sprintf(format, args...)})
+		e := &Error{File: c.File, Line: line, Column: 1, Reason: fmt.Sprintf(format, args...)}
+		if line == 0 {
+			e.Line, e.Column = placeOf(doc, e.Reason)
+		}
+		errs = append(errs, e)
 	}
 	var err error
 	if c.Location, err = time.LoadLocation(c.Timezone); err != nil {
-		fail(1, "timezone: %q is not in the time zone database: write one such as Europe/Berlin", c.Timezone)
+		fail(0, "timezone: %q is not in the time zone database: write one such as Europe/Berlin", c.Timezone)
 	}
 	if c.Retention.Nights < 1 || c.Retention.Months < 1 || c.Retention.ChangesMonths < 1 {
-		fail(1, "retention: nights, months and changes_months must be at least 1")
+		fail(0, "retention: nights, months and changes_months must be at least 1")
 	}
 	if !slices.Contains([]string{"auto", "full", "prefilter"}, c.Scan.Lane) {
-		fail(1, "scan.lane: %q: want auto, full or prefilter", c.Scan.Lane)
+		fail(0, "scan.lane: %q: want auto, full or prefilter", c.Scan.Lane)
 	}
 	if err := c.Guard.Validate(); err != nil {
-		fail(1, "guard: %v", err)
+		fail(0, "guard: %v", err)
 	}
 	if err := c.Remediation.Validate(); err != nil {
 		for _, e := range apart(err) {
-			fail(1, "remediation.%v", e)
+			fail(0, "remediation.%v", e)
 		}
 	}
 	if c.Remediation.Tickets && c.Notify.Tickets == nil {
-		fail(1, "remediation.tickets: notify.tickets is missing, which says where tickets are opened")
+		fail(0, "remediation.tickets: notify.tickets is missing, which says where tickets are opened")
 	}
 	if err := c.Notify.Validate(); err != nil {
 		for _, e := range apart(err) {
-			fail(1, "notify.%v", e)
+			fail(0, "notify.%v", e)
 		}
 	}
 	if err := c.Review.Validate(); err != nil {
 		for _, e := range apart(err) {
-			fail(1, "review.%v", e)
+			fail(0, "review.%v", e)
 		}
 	}
 	for _, e := range apart(c.Serve.Validate()) {
-		fail(1, "serve.%v", e)
+		fail(0, "serve.%v", e)
 	}
 	for i := range c.Policies.Bundles {
 		c.Policies.Bundles[i].validate(fail)
@@ -486,12 +492,17 @@ func (c *Config) validate() error {
 	}
 	for _, w := range c.Serve.Webhooks {
 		if w.Roster != "" && !rosters[w.Roster] {
-			fail(1, "serve.webhooks.%s.roster: %q is not a source with a roster section", w.Name, w.Roster)
+			fail(0, "serve.webhooks.%s.roster: %q is not a source with a roster section", w.Name, w.Roster)
 		}
 	}
 	for _, uid := range slices.Sorted(maps.Keys(c.Notify.Owners)) {
 		if _, ok := seen[uid]; !ok {
-			fail(1, "notify.owners.%s: there is no such source", uid)
+			fail(0, "notify.owners.%s: there is no such source", uid)
+		}
+	}
+	for _, uid := range c.Retired {
+		if rosters[uid] {
+			fail(0, "retired: %q is a source with a roster section: it is either there or retired", uid)
 		}
 	}
 	for _, s := range c.Sources {
@@ -505,6 +516,25 @@ func (c *Config) validate() error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// placeOf is where the key stands that a reason begins with, such as serve.webhooks.hr.roster, or the last of those above it.
+func placeOf(doc *yaml.Node, reason string) (line, column int) {
+	line, column = 1, 1
+	path, _, _ := strings.Cut(reason, ":")
+	for _, key := range strings.FieldsFunc(path, func(r rune) bool { return r == '.' || r == '[' || r == ' ' }) {
+		i := -1
+		for j := 0; doc.Kind == yaml.MappingNode && j < len(doc.Content); j += 2 {
+			if doc.Content[j].Value == key {
+				i = j
+			}
+		}
+		if i < 0 {
+			break
+		}
+		line, column, doc = doc.Content[i].Line, doc.Content[i].Column, doc.Content[i+1]
+	}
+	return line, column
 }
 
 // apart are the faults that were joined into one.

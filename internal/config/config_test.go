@@ -16,7 +16,7 @@ func parse(t *testing.T, text string) (*Config, error) {
 func TestFaultsNameTheirPlace(t *testing.T) {
 	for name, c := range map[string]struct{ text, want string }{
 		"unknown key":        {"timezone: UTC\nsouces: []\n", `lapse.yaml:2:1: unknown key "souces": did you mean "sources"?`},
-		"unknown, far":       {"zzzzzzz: 1\n", `lapse.yaml:1:1: unknown key "zzzzzzz"`},
+		"unknown, far":       {"zzzzzzz: 1\n", `lapse.yaml:1:1: unknown key "zzzzzzz": there are contracts, exceptions, guard, inventory, `},
 		"nested":             {"scan:\n  paralel: 3\n", `lapse.yaml:2:3: scan: unknown key "paralel": did you mean "parallel"?`},
 		"wrong type":         {"scan:\n  parallel: many\n", `lapse.yaml:2:13: scan.parallel: want a whole number, got "many"`},
 		"not a list":         {"sources: hr\n", `lapse.yaml:1:10: sources: want a list, got "hr"`},
@@ -53,6 +53,9 @@ func TestFaultsNameTheirPlace(t *testing.T) {
 		"notify, unsigned":   {"notify: {webhook: {url: \"https://example.com/hook\"}}\n", `notify.webhook.secret: it is missing`},
 		"notify, password":   {"notify: {webhook: {url: \"https://u:hunter2@example.com/hook\", secret: env:X}}\n", `notify.webhook.url: it holds a password`},
 		"notify, source":     {"notify: {owners: {crm: hr:1}}\n", `notify.owners.crm: there is no such source`},
+		"serve, place":       {"timezone: UTC\nserve:\n  address: ':80'\n  schedule: nightly\n", `lapse.yaml:4:3: serve.schedule: "nightly"`},
+		"timezone, place":    {"\nscan: {lane: full}\ntimezone: Berlin\n", `lapse.yaml:3:1: timezone: "Berlin"`},
+		"owner, place":       {"notify:\n  owners:\n    crm: a@example.com\n    erp: b@example.com\n", `lapse.yaml:4:5: notify.owners.erp: there is no such source`},
 		"serve, unknown":     {"serve:\n  shedule: never\n", `lapse.yaml:2:3: serve: unknown key "shedule": did you mean "schedule"?`},
 		"serve, schedule":    {"serve: {schedule: at two}\n", `serve.schedule: "at two": want five fields`},
 		"serve, zone":        {"serve: {timezone: Mars/Base}\n", `serve.timezone: "Mars/Base" is not in the time zone database`},

@@ -59,7 +59,7 @@ func TestOwners(t *testing.T) {
 	}{
 		{"the manager", func(*finding.Finding, *Case, *Owners) {}, nil, "hr:m1", "manager", ""},
 		{"the manager has left", func(f *finding.Finding, _ *Case, _ *Owners) { f.Person = "hr:p3" }, nil, "hr:b", "manager's manager", "hr:m2 (manager) is ended"},
-		{"security by the rule", func(_ *finding.Finding, c *Case, _ *Owners) { c.Assignee = "security"; c.Owner = "p2" }, nil, "security", "the rule asks the security team", ""},
+		{"security by the rule", func(_ *finding.Finding, c *Case, _ *Owners) { c.Assignee = "security"; c.Owner = "p2" }, nil, "security", "security team, as the rule says", ""},
 		{"the owner of the app by the rule", func(_ *finding.Finding, c *Case, _ *Owners) { c.Assignee = "app_owner" }, nil, "hr:s", "owner of crm", ""},
 		{"the owner of the account before the manager", func(_ *finding.Finding, c *Case, _ *Owners) { c.Assignee, c.Owner = "account_owner", "P2@example.com" }, nil, "hr:p2", "owner of the account", ""},
 		{"the owner of the account is away", func(_ *finding.Finding, c *Case, _ *Owners) { c.Assignee, c.Owner = "account_owner", "away" }, nil, "hr:m1", "manager", "hr:away (owner of the account) is on leave"},

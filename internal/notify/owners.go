@@ -102,7 +102,7 @@ func (o *Owners) Of(f finding.Finding, c Case, not []string) Asking {
 	for _, role := range []string{c.Assignee, "account_owner", "manager", "app_owner"} {
 		switch role {
 		case RoleSecurity:
-			out.To, out.Why = o.Recipient(RoleSecurity), "the rule asks the security team"
+			out.To, out.Why = o.Recipient(RoleSecurity), "security team, as the rule says"
 			return out
 		case "account_owner":
 			named := o.People.Find(c.Owner)

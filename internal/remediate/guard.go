@@ -76,11 +76,23 @@ func planAge(s Situation) (out []string) {
 	}
 	switch age := s.Now.Sub(s.Plan.Made); {
 	case age > limit:
-		out = append(out, fmt.Sprintf("the plan is %s old, the limit is %s: make a new one", age.Round(time.Minute), limit))
+		out = append(out, fmt.Sprintf("the plan is %s old, the limit is %s: make a new one", span(age), span(limit)))
 	case age < -time.Minute:
 		out = append(out, fmt.Sprintf("the plan was made at %s, which is later than now: look at the clock", s.Plan.Made.Format(time.RFC3339)))
 	}
 	return out
+}
+
+// span says how long d is, as a person would: 25h, 1h30m, 7 days.
+func span(d time.Duration) string {
+	if d >= 72*time.Hour {
+		return count(int(d/(24*time.Hour)), "day")
+	}
+	text := strings.TrimSuffix(d.Round(time.Minute).String(), "0s")
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
 }
 
 // approval counts the words of approvers whom lapse.yaml still knows, and checks their signatures.
@@ -310,7 +322,7 @@ func sources(s Situation) (out []string) {
 		}
 		switch age := s.Now.Sub(at); {
 		case age > limit:
-			out = append(out, fmt.Sprintf("what %s says of people is %s old, the limit is %s (roster_hours)", uid, age.Round(time.Minute), limit))
+			out = append(out, fmt.Sprintf("what %s says of people is %s old, the limit is %s (roster_hours)", uid, span(age), span(limit)))
 		case age < -time.Hour:
 			out = append(out, fmt.Sprintf("%s is from %s, which is later than now: look at the clock", uid, at.Format(time.RFC3339)))
 		}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/lapse-audit/lapse/internal/access"
 	"github.com/lapse-audit/lapse/internal/state"
+	"github.com/lapse-audit/lapse/reports/pagetest"
 )
 
 // Names of foreign systems do nothing to the pages, and every step is on them.
@@ -26,12 +27,15 @@ func TestPages(t *testing.T) {
 		t.Errorf("totals: %s", got)
 	}
 	var html, markdown strings.Builder
-	v := PlanView{Plan: p, Hash: "abc", Zone: time.UTC, Refusals: []Refusal{{"caps", "51 accounts"}}}
+	v := PlanView{Plan: p, Hash: strings.Repeat("0123456789abcdef", 4), Zone: time.UTC, Refusals: []Refusal{{"caps", "51 accounts"}}}
 	if err := v.HTML(&html); err != nil {
 		t.Fatal(err)
 	}
 	if err := v.Markdown(&markdown); err != nil {
 		t.Fatal(err)
+	}
+	if got := pagetest.Measure(t, pagetest.Overflow, []int{375}, html.String()); got[0] != "0" {
+		t.Errorf("at the width of a phone the plan sticks out by %s pixels", got[0])
 	}
 	for name, text := range map[string]string{"html": html.String(), "markdown": markdown.String()} {
 		if strings.Contains(text, "<img") || name == "markdown" && strings.Contains(text, "[x](java") {

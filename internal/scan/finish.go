@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/lapse-audit/lapse/internal/access"
 	"github.com/lapse-audit/lapse/internal/policy"
@@ -16,14 +17,23 @@ func finish(ctx context.Context, o Options, l *state.Lease, run *store.Run, j ju
 	if err := run.WriteTallies(ctx, j.tallies); err != nil {
 		return store.RunInfo{}, err
 	}
-	carry := store.Carry{BacklogDue: o.Backlog, Unknown: j.unknown}
+	carry := store.Carry{BacklogDue: o.Backlog}
+	var ofPeople []string
 	for _, p := range o.Pack.Policies() {
 		if !p.Enabled {
 			continue
 		}
+		if p.Subject == access.SubjectAccount && restsOnPerson(p) {
+			ofPeople = append(ofPeople, p.ID)
+		}
 		carry.Policies = append(carry.Policies, store.RunPolicy{ID: p.ID, Hash: p.Hash, Failed: j.failures[p.ID] != nil})
 		carry.Judged = append(carry.Judged, judgedBy(p, run.Inputs)...)
 	}
+	vanished, err := run.Vanished(ctx, ofPeople)
+	if err != nil {
+		return store.RunInfo{}, err
+	}
+	carry.Unknown = append(j.unknown, vanished...)
 	if err := run.CarryStates(ctx, carry); err != nil {
 		return store.RunInfo{}, err
 	}
@@ -35,6 +45,13 @@ func finish(ctx context.Context, o Options, l *state.Lease, run *store.Run, j ju
 		return store.RunInfo{}, err
 	}
 	return run.Publish(ctx, status, reasons)
+}
+
+// restsOnPerson reports whether a policy is about accounts only as somebody's: without the person it judges nothing.
+func restsOnPerson(p policy.Policy) bool {
+	ofPerson := func(path string) bool { return strings.HasPrefix(path, "person.") || strings.HasPrefix(path, "link.") }
+	return slices.ContainsFunc(p.Scope, func(c policy.Condition) bool { return ofPerson(c.Path) }) ||
+		slices.ContainsFunc(p.Needs, func(n policy.Need) bool { return slices.ContainsFunc(n, ofPerson) })
 }
 
 // judgedBy lists the sources that a policy has judged whole: those that give its kind of subject at all. What isn't

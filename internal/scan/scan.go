@@ -17,6 +17,7 @@ import (
 type Options struct {
 	Time    time.Time // the run's clock
 	Sources []Source
+	Retired []string // uids of rosters that are gone for good
 	Store   *store.Store
 	State   *state.State
 	Pack    *policy.Pack
@@ -100,7 +101,7 @@ func (o Options) writing(ctx context.Context, f func(context.Context, *state.Lea
 func Run(ctx context.Context, o Options) (Outcome, error) {
 	var out Outcome
 	err := o.writing(ctx, func(ctx context.Context, l *state.Lease) (err error) {
-		if err := forward(ctx, o); err != nil {
+		if err := errors.Join(forward(ctx, o), KeepsRosters(ctx, o)); err != nil {
 			return err
 		}
 		if out.Collected, err = collectAll(ctx, o); err != nil {

@@ -37,7 +37,11 @@ func (v Verification) String() string {
 	if v.OK() {
 		fmt.Fprintf(&b, "the ledger is whole: %d entries, head %d %s", v.Entries, v.Head.Seq, v.Head.Hash)
 	} else {
-		fmt.Fprintf(&b, "the ledger was tampered with or damaged: %d entries, %d faults", v.Entries, len(v.Faults))
+		faults := "1 fault"
+		if len(v.Faults) != 1 {
+			faults = fmt.Sprintf("%d faults", len(v.Faults))
+		}
+		fmt.Fprintf(&b, "the ledger was tampered with or damaged: %d entries, %s", v.Entries, faults)
 		if len(v.Faults) == maxFaults {
 			b.WriteString(" or more")
 		}

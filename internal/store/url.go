@@ -54,8 +54,7 @@ func parseURL(text string) (location, error) {
 		return parseEmbedded(rest)
 	case "clickhouse", "http", "https":
 	default:
-		return location{}, fmt.Errorf("store url has the unknown scheme %q: did you mean %q?", scheme,
-			nearest(scheme, "embedded", "clickhouse", "http", "https"))
+		return location{}, fmt.Errorf("store url has the unknown scheme %q: want embedded:FOLDER, clickhouse://HOST:9000/DB or https://HOST:8443/DB", scheme)
 	}
 	u, err := url.Parse(text)
 	if err != nil {

@@ -6,7 +6,9 @@ import (
 	"encoding"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -175,11 +177,8 @@ func (d *decoder) checkStruct(n *yaml.Node, t reflect.Type, path string) {
 			d.check(value, ft, below(path, key.Value))
 			continue
 		}
-		names := make([]string, 0, len(fields))
-		for name := range fields {
-			names = append(names, name)
-		}
-		hint := ""
+		names := slices.Sorted(maps.Keys(fields))
+		hint := ": there are " + strings.Join(names, ", ")
 		if near := spell.Nearest(key.Value, names); near != "" {
 			hint = fmt.Sprintf(": did you mean %q?", near)
 		}
