@@ -82,8 +82,10 @@ func BenchmarkBacktest(b *testing.B) {
 }
 
 func backtestOnce(b *testing.B, s *store.Store, pack *policy.Pack, rule string, runs []store.RunInfo) (found int) {
+	again := Rejudging{Store: s, Pack: pack, Only: []string{rule}}
+	defer again.Close(b.Context())
 	for _, run := range runs {
-		judged, err := Rejudging{Store: s, Pack: pack, Only: []string{rule}}.Run(b.Context(), run.ID)
+		judged, err := again.Run(b.Context(), run.ID)
 		if err != nil {
 			b.Fatal(err)
 		}
