@@ -116,6 +116,7 @@ func (a *App) Backtest(ctx context.Context, o BacktestOptions) (Backtest, error)
 	nights := nightsOf(runs, zone)
 	err = a.rejudging(ctx, "lapse policy backtest", func(ctx context.Context, s *store.Store) error {
 		again := a.rejudgingBy(s, pack, ids(chosen))
+		defer again.Close(ctx)
 		again.Sandbox = a.Sandbox
 		for i, run := range nights {
 			if o.Progress != nil {

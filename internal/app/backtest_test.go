@@ -166,7 +166,11 @@ func rejudged(t *testing.T, a *app.App, s *store.Store, runs []store.RunInfo) {
 		ids = append(ids, p.ID)
 	}
 	last := runs[len(runs)-1].ID
-	whole, err := scan.Rejudging{Store: s, Pack: pack, Only: ids, Lane: scan.LaneFull, Whole: true}.Run(t.Context(), last)
+	of := func(j scan.Rejudging) (scan.Rejudged, error) {
+		defer j.Close(t.Context())
+		return j.Run(t.Context(), last)
+	}
+	whole, err := of(scan.Rejudging{Store: s, Pack: pack, Only: ids, Lane: scan.LaneFull, Whole: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -179,7 +183,7 @@ func rejudged(t *testing.T, a *app.App, s *store.Store, runs []store.RunInfo) {
 		if i%4 == 0 {
 			lane = scan.LaneFull
 		}
-		part, err := scan.Rejudging{Store: s, Pack: pack, Only: []string{id}, Lane: lane}.Run(t.Context(), last)
+		part, err := of(scan.Rejudging{Store: s, Pack: pack, Only: []string{id}, Lane: lane})
 		if err != nil {
 			t.Fatal(err)
 		}

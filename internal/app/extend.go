@@ -99,7 +99,9 @@ func (a *App) Transfer(ctx context.Context, actor state.Actor, who, reason strin
 	}
 	var found []finding.Finding
 	err = a.rejudging(ctx, "lapse transfer", func(ctx context.Context, s *store.Store) error {
-		judged, err := a.rejudgingBy(s, pack, transferRules).Run(ctx, run.ID)
+		again := a.rejudgingBy(s, pack, transferRules)
+		defer again.Close(ctx)
+		judged, err := again.Run(ctx, run.ID)
 		if err != nil {
 			return err
 		}

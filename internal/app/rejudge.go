@@ -82,9 +82,9 @@ func (a *App) rejudging(ctx context.Context, who string, f func(context.Context,
 	return scan.Writing(ctx, decisions, holder(who), a.Log, func(ctx context.Context, _ *state.Lease) error { return f(ctx, s) })
 }
 
-// rejudgingBy judges by some policies as a scan does.
-func (a *App) rejudgingBy(s *store.Store, pack *policy.Pack, policies []string) scan.Rejudging {
-	return scan.Rejudging{Store: s, Pack: pack, Only: policies, Workers: a.Config.Scan.Workers, Lane: scan.Lane(a.Config.Scan.Lane)}
+// rejudgingBy judges by some policies as a scan does. Close it.
+func (a *App) rejudgingBy(s *store.Store, pack *policy.Pack, policies []string) *scan.Rejudging {
+	return &scan.Rejudging{Store: s, Pack: pack, Only: policies, Workers: a.Config.Scan.Workers, Lane: scan.Lane(a.Config.Scan.Lane)}
 }
 
 // Count is a number of findings that share something.

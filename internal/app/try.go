@@ -67,6 +67,7 @@ func (a *App) Try(ctx context.Context, c Chosen, examples int) (Try, error) {
 	var judged scan.Rejudged
 	err = a.rejudging(ctx, "lapse policy try", func(ctx context.Context, s *store.Store) (err error) {
 		again := a.rejudgingBy(s, pack, ids(chosen))
+		defer again.Close(ctx)
 		again.Sandbox = a.Sandbox
 		judged, err = again.Run(ctx, last.ID)
 		return err

@@ -121,15 +121,8 @@ func NewEngine(ctx context.Context, pack *Pack, options EngineOptions) (*Engine,
 		options.Budget = defaultBudget
 	}
 	options.Time = options.Time.UTC()
-	e := &Engine{
-		options:  options,
-		lanes:    map[laneKey]*lane{},
-		failures: map[string]error{},
-		doubts:   map[string]Doubt{},
-		run: ast.ObjectTerm(
-			[2]*ast.Term{ast.StringTerm("id"), ast.NewTerm(ast.Number(fmt.Sprint(options.RunID)))},
-			[2]*ast.Term{ast.StringTerm("time"), ast.StringTerm(options.Time.Format(time.RFC3339))}),
-	}
+	e := &Engine{options: options, lanes: map[laneKey]*lane{}}
+	e.begin()
 	for _, kind := range access.SubjectKinds() {
 		sources := map[string]bool{"": true}
 		for _, p := range pack.policies {
@@ -151,6 +144,14 @@ func NewEngine(ctx context.Context, pack *Pack, options EngineOptions) (*Engine,
 	}
 	e.heap = newHeap(options.Memory)
 	return e, nil
+}
+
+// begin is a run of which nothing is known yet.
+func (e *Engine) begin() {
+	e.run = ast.ObjectTerm(
+		[2]*ast.Term{ast.StringTerm("id"), ast.NewTerm(ast.Number(fmt.Sprint(e.options.RunID)))},
+		[2]*ast.Term{ast.StringTerm("time"), ast.StringTerm(e.options.Time.Format(time.RFC3339))})
+	e.failures, e.doubts, e.evaluators = map[string]error{}, map[string]Doubt{}, nil
 }
 
 // newLane compiles the policies of a lane; nil if there are none.

@@ -45,20 +45,25 @@ func (s *pathSet) child(name string) *pathSet {
 }
 
 // reads gathers what those rules of modules that are reached can read of a subject's document, so that nothing else need be
-// built. It errs on the side of too much: a value that is handed on as a whole counts as read whole.
+// built. It errs on the side of too much: a value that is handed on as a whole counts as read whole, but for an element of an
+// array that is handed to a function: of that counts what the function reads.
 func reads(root *access.Node, modules []*module, reached map[place]bool) *pathSet {
-	r := &reader{root: root, set: &pathSet{}}
-	for _, m := range modules {
-		for _, i := range m.ast.Imports {
-			if ref, ok := i.Path.Value.(ast.Ref); ok && ref[0].Equal(ast.InputRootDocument) {
-				r.set.add(nil)
+	r := &reader{root: root, set: &pathSet{}, functions: functionsOf(modules, reached), handed: map[*ast.Rule]map[ast.Var][][]string{}}
+	for more := true; more; { // what a function hands on it is known to be handed itself by then
+		r.more = false
+		for _, m := range modules {
+			for _, i := range m.ast.Imports {
+				if ref, ok := i.Path.Value.(ast.Ref); ok && ref[0].Equal(ast.InputRootDocument) {
+					r.set.add(nil)
+				}
+			}
+			for _, rule := range m.ast.Rules {
+				if reached[placeOf(rule.Location)] {
+					r.rule(m, rule)
+				}
 			}
 		}
-		for _, rule := range m.ast.Rules {
-			if reached[placeOf(rule.Location)] {
-				r.rule(rule)
-			}
-		}
+		more = r.more
 	}
 	return r.set
 }
@@ -70,10 +75,15 @@ type reader struct {
 	// names are the variables of a rule that stand for elements of arrays, and the paths of those. A name that is used
 	// twice in a rule stands for both.
 	names map[ast.Var][][]string
+
+	functions map[string][]*ast.Rule
+	handed    map[*ast.Rule]map[ast.Var][][]string // by a function's parameter, the paths of the elements that it is handed
+	more      bool                                 // something was handed that was not known of
 }
 
-func (r *reader) rule(rule *ast.Rule) {
+func (r *reader) rule(m *module, rule *ast.Rule) {
 	r.done, r.names = map[*ast.Term]bool{}, map[ast.Var][][]string{}
+	r.parameters(rule)
 	ast.WalkNodes(rule, func(n ast.Node) bool {
 		e, ok := n.(*ast.Expr)
 		if !ok {
@@ -92,6 +102,10 @@ func (r *reader) rule(rule *ast.Rule) {
 		return false
 	})
 	eachCall(rule, func(name string, args []*ast.Term, _ *ast.Location) {
+		if functions := r.functions[callee(m.ast, name)]; functions != nil {
+			r.hand(functions, args)
+			return
+		}
 		if name != "json.filter" && name != "object.get" || len(args) < 2 || !constant(args[1]) {
 			return
 		}

@@ -202,7 +202,7 @@ func (a *anonymiser) test(p Policy, name string, doc map[string]any, messages []
 		}
 		with += fmt.Sprintf(" with data.params[%q] as %s", p.ID, params)
 	}
-	if !options.Time.IsZero() && usesClock(p) {
+	if !options.Time.IsZero() && usesClock(p.modules) {
 		with += fmt.Sprintf(" with time.now_ns as %d", options.Time.UnixNano())
 	}
 	rule := "test_recorded_" + name
@@ -216,9 +216,9 @@ func (a *anonymiser) test(p Policy, name string, doc map[string]any, messages []
 	return clean, nil
 }
 
-func usesClock(p Policy) bool {
+func usesClock(modules []*module) bool {
 	found := false
-	for _, m := range p.modules {
+	for _, m := range modules {
 		eachCall(m.ast, func(name string, _ []*ast.Term, _ *ast.Location) { found = found || name == "time.now_ns" })
 	}
 	return found

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -22,9 +23,10 @@ import (
 
 // BenchmarkBacktest judges LAPSE_BENCH_NIGHTS (30) nights of a company of LAPSE_BENCH_ACCOUNTS (100,000, and no more: the nights
 // have to be scanned first) accounts again, by one rule after the other (LAPSE_BENCH_RULES), and compares with what the last of
-// these nights took, from published snapshots to finding states by the rules that are on. From night to night a few thousandths
-// of the accounts, the people and the grants change. The nights are kept in LAPSE_BENCH_DIR, if it is set, and found there the
-// next time.
+// these nights takes just before, from published snapshots to finding states by the rules that are on. From night to night a few thousandths
+// of the accounts, the people and the grants change. No rule flags more than 15% of the company: most people have their accounts
+// in different sources, most accounts are used every month, and most hold what their team holds. The nights are kept in
+// LAPSE_BENCH_DIR, if it is set, and found there the next time.
 func BenchmarkBacktest(b *testing.B) {
 	accounts, nights := min(setting(b, "LAPSE_BENCH_ACCOUNTS", 100_000), 100_000), setting(b, "LAPSE_BENCH_NIGHTS", 30)
 	dir := os.Getenv("LAPSE_BENCH_DIR")
@@ -47,10 +49,15 @@ func BenchmarkBacktest(b *testing.B) {
 	defer decisions.Close()
 	o := Options{Store: facts, State: decisions, Pack: pack, Actor: state.Actor{ID: "test"}, Holder: "test", Parallel: 1, Lane: LanePrefilter,
 		Retention: store.Retention{Nights: 2 * nights, Months: 1, ChangesMonths: 1}, Log: slog.New(slog.DiscardHandler), Progress: silent{}}
-	scanned := nightly(b, o, accounts, nights)
-	runs, err := facts.Runs(b.Context(), store.RunFilter{Limit: nights})
-	if err != nil || len(runs) != nights {
-		b.Fatal(len(runs), err)
+	nightly(b, o, accounts, nights)
+	runs, err := facts.Runs(b.Context(), store.RunFilter{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	runs = slices.DeleteFunc(runs, func(r store.RunInfo) bool { return r.Time.Sub(night)%(24*time.Hour) != 0 }) // that were scanned to measure it
+	slices.Reverse(runs)
+	if runs = runs[:min(nights, len(runs))]; len(runs) < nights {
+		b.Fatal(len(runs))
 	}
 	rules := strings.Fields(os.Getenv("LAPSE_BENCH_RULES"))
 	if len(rules) == 0 {
@@ -58,25 +65,28 @@ func BenchmarkBacktest(b *testing.B) {
 	}
 	for _, rule := range rules {
 		b.Run(rule, func(b *testing.B) {
-			took := cost{}
+			took, scanned := cost{}, cost{}
 			found := 0
 			for range b.N {
+				scanned = scanned.plus(nightly(b, o, accounts, nights)) // each time: a machine is not always as fast
 				before := now(b)
 				found = backtestOnce(b, facts, pack, rule, runs)
 				took = took.plus(now(b).since(before))
 			}
 			n := float64(b.N)
 			b.ReportMetric(took.cpu.Seconds()/n, "cpu-s")
-			b.ReportMetric(took.cpu.Seconds()/n/scanned.cpu.Seconds(), "x-of-a-scan's-cpu")
-			b.ReportMetric(took.wall.Seconds()/n/scanned.wall.Seconds(), "x-of-a-scan's-time")
+			b.ReportMetric(took.cpu.Seconds()/scanned.cpu.Seconds(), "x-of-a-scan's-cpu")
+			b.ReportMetric(took.wall.Seconds()/scanned.wall.Seconds(), "x-of-a-scan's-time")
 			b.ReportMetric(float64(found)/float64(nights), "found-a-night")
 		})
 	}
 }
 
 func backtestOnce(b *testing.B, s *store.Store, pack *policy.Pack, rule string, runs []store.RunInfo) (found int) {
+	again := Rejudging{Store: s, Pack: pack, Only: []string{rule}}
+	defer again.Close(b.Context())
 	for _, run := range runs {
-		judged, err := Rejudging{Store: s, Pack: pack, Only: []string{rule}}.Run(b.Context(), run.ID)
+		judged, err := again.Run(b.Context(), run.ID)
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -191,20 +201,24 @@ func (s shop) Collect(_ context.Context, out collect.Sink) (collect.Provenance, 
 	}
 	for i := s.source; i < s.n; i += 4 {
 		id := fmt.Sprintf("0b5d3c1e-7a4f-4e2b-9c6d-%012d", i)
-		created, login := night.AddDate(0, 0, -100-i%1000), night.AddDate(0, 0, -int(mix("login", i, 0)%95))
+		owner := s.owner(i)
+		created, login := night.AddDate(0, 0, -100-i%1000), night.AddDate(0, 0, -int(mix("login", i, 0)%30))
+		if i%8 == 0 {
+			login = night.AddDate(0, 0, -int(mix("login", i, 0)%95))
+		}
 		if changes("login", i, s.night) {
 			login = night.AddDate(0, 0, s.night)
 		}
 		password := created.AddDate(0, 0, i%90)
 		put(access.Account{ID: id, Username: fmt.Sprintf("user%d", i), Email: fmt.Sprintf("user%d@example.com", i), Name: fmt.Sprintf("User Number %d", i),
-			EmployeeID: fmt.Sprintf("E%07d", i%(s.n/2)), Kind: access.KindHuman, Enabled: yes(!changes("disabled", i, s.night)), MFA: yes(i%50 > 0), PasswordNeverExpires: yes(false),
+			EmployeeID: fmt.Sprintf("E%07d", owner), Kind: access.KindHuman, Enabled: yes(!changes("disabled", i, s.night)), MFA: yes(i%50 > 0), PasswordNeverExpires: yes(false),
 			CreatedAt: &created, LastLoginAt: &login, PasswordChangedAt: &password,
 			Attributes: map[string]string{"dn": fmt.Sprintf("CN=User %d,OU=People,DC=example,DC=com", i)}})
 		granted := night.AddDate(0, 0, -i%100)
 		held := map[string]bool{}
 		for k := range 5 {
-			e := int(mix("team", i%1000, k) % uint64(entitlements))
-			if changes("grant", 5*i+k, s.night) || k < 2 {
+			e := int(mix("team", owner%1000, k) % uint64(entitlements))
+			if changes("grant", 5*i+k, s.night) || k < 2 && i%10 == 0 {
 				e = int(mix("own", i, k) % uint64(entitlements))
 			}
 			if !held[group(e)] {
@@ -218,6 +232,15 @@ func (s shop) Collect(_ context.Context, out collect.Sink) (collect.Provenance, 
 	put(price)
 	reads := []string{string(collect.Accounts), string(collect.Entitlements), string(collect.Grants), string(collect.Licenses), string(collect.Seats)}
 	return collect.Provenance{Reads: reads}, fault
+}
+
+// owner is the person whom an account belongs to.
+func (s shop) owner(i int) int {
+	person := i % (s.n / 2)
+	if i != person && person%50 > 0 { // the second account of most people is in the next source
+		person = (person + 1) % (s.n / 2)
+	}
+	return person
 }
 
 // cost is time on the clock and of the processor.

@@ -22,7 +22,8 @@ type Rejudged struct {
 	Failures map[string]error // by policy; its results are left out
 }
 
-// Rejudging says by what kept runs are judged again.
+// Rejudging says by what kept runs are judged again, one after the other. Its fields stay as they are from the first run on, but
+// for Sandbox and Whole. Close it.
 type Rejudging struct {
 	Store   *store.Store
 	Pack    *policy.Pack
@@ -35,6 +36,49 @@ type Rejudging struct {
 	Whole bool
 
 	tamper func(*policy.Screen) // in tests: makes the prefilter unsound
+
+	engine  *policy.Engine                        // made for the first run
+	screens map[access.SubjectKind]*policy.Screen // by kinds that were translated; nil: they can't be
+}
+
+// Close ends what the first run began.
+func (j *Rejudging) Close(ctx context.Context) {
+	if j.engine != nil {
+		j.engine.Close(context.WithoutCancel(ctx))
+	}
+}
+
+// begin compiles the policies, or takes those of the run before.
+func (j *Rejudging) begin(ctx context.Context, options policy.EngineOptions) (err error) {
+	if j.engine == nil {
+		j.screens = map[access.SubjectKind]*policy.Screen{}
+		j.engine, err = policy.NewEngine(ctx, j.Pack, options)
+		return err
+	}
+	if j.engine.UsesClock() {
+		clear(j.screens)
+	}
+	return j.engine.Again(options.Time, options.RunID)
+}
+
+// screen translates the policies of a kind for the prefilter; nil: it is no use.
+func (j *Rejudging) screen(ctx context.Context, kind access.SubjectKind) (*policy.Screen, error) {
+	screen, known := j.screens[kind]
+	if known {
+		return screen, nil
+	}
+	screen, err := j.engine.Screen(ctx, kind)
+	if err != nil {
+		return nil, err
+	}
+	if screen != nil && !asks(screen) {
+		screen = nil
+	}
+	if screen != nil && j.tamper != nil {
+		j.tamper(screen)
+	}
+	j.screens[kind] = screen
+	return screen, nil
 }
 
 // rejudgedSample is about how many subjects of a kind are judged in full in each night, to check the prefilter: over a month
@@ -47,18 +91,17 @@ const rejudgedSample = 200
 // Of the subjects no more is made than the policies look at, unless that is not known: there is no column then for a policy
 // to take for unknown, and a statement that asks for it fails. The prefilter passes over as in a scan; what its sample shows
 // is judged again by all, and said by nobody: the results are right.
-func (j Rejudging) Run(ctx context.Context, run uint64) (Rejudged, error) {
+func (j *Rejudging) Run(ctx context.Context, run uint64) (Rejudged, error) {
 	info, err := j.Store.RunByID(ctx, run)
 	if err != nil {
 		return Rejudged{}, err
 	}
 	options := policy.EngineOptions{Time: info.Time, RunID: int64(info.ID), Only: j.Only}
-	engine, err := policy.NewEngine(ctx, j.Pack, options)
-	if err != nil {
+	if err := j.begin(ctx, options); err != nil {
 		return Rejudged{}, err
 	}
-	defer engine.Close(context.WithoutCancel(ctx))
-	screens, wanted, err := j.prepare(ctx, engine, info)
+	engine := j.engine
+	screens, wanted, err := j.prepare(ctx, info)
 	if err != nil {
 		return Rejudged{}, err
 	}
@@ -86,24 +129,21 @@ func (j Rejudging) Run(ctx context.Context, run uint64) (Rejudged, error) {
 	return out, nil
 }
 
-// prepare translates the policies for the prefilter, and says what they look at; nil if that is everything.
-func (j Rejudging) prepare(ctx context.Context, engine *policy.Engine, info store.RunInfo) (map[access.SubjectKind]*policy.Screen, store.Wanted, error) {
+// prepare says what the run's subjects are screened by, and what the policies look at; nil if that is everything.
+func (j *Rejudging) prepare(ctx context.Context, info store.RunInfo) (map[access.SubjectKind]*policy.Screen, store.Wanted, error) {
 	screens, wanted := map[access.SubjectKind]*policy.Screen{}, store.Wanted{}
 	subjects := map[access.SubjectKind]uint64{access.SubjectAccount: info.Accounts, access.SubjectPerson: info.People, access.SubjectEntitlement: info.Entitlements}
-	for _, kind := range engine.Kinds() {
+	for _, kind := range j.engine.Kinds() {
 		if j.Lane == LanePrefilter || j.Lane != LaneFull && subjects[kind] >= manySubjects {
-			screen, err := engine.Screen(ctx, kind)
+			screen, err := j.screen(ctx, kind)
 			if err != nil {
 				return nil, nil, err
 			}
-			if screen != nil && asks(screen) {
+			if screen != nil {
 				screens[kind] = screen
-				if j.tamper != nil {
-					j.tamper(screen)
-				}
 			}
 		}
-		columns, ok := engine.Columns(kind, screens[kind])
+		columns, ok := j.engine.Columns(kind, screens[kind])
 		if wanted != nil && ok {
 			wanted[kind] = store.Part{Columns: columns, Asked: screens[kind] != nil}
 		} else {
@@ -117,7 +157,7 @@ func (j Rejudging) prepare(ctx context.Context, engine *policy.Engine, info stor
 }
 
 // foreign are the policies that do not come with the program.
-func (j Rejudging) foreign() (foreign []policy.Policy) {
+func (j *Rejudging) foreign() (foreign []policy.Policy) {
 	for _, id := range j.Only {
 		if p, ok := j.Pack.Policy(id); ok && !p.BuiltIn {
 			foreign = append(foreign, p)
@@ -127,7 +167,7 @@ func (j Rejudging) foreign() (foreign []policy.Policy) {
 }
 
 // judge judges the subjects of one kind.
-func (j Rejudging) judge(ctx context.Context, past *store.Past, engine *policy.Engine, kind access.SubjectKind, screen *policy.Screen, out *Rejudged) error {
+func (j *Rejudging) judge(ctx context.Context, past *store.Past, engine *policy.Engine, kind access.SubjectKind, screen *policy.Screen, out *Rejudged) error {
 	n, err := past.Slices(ctx, kind)
 	if err != nil {
 		return err

@@ -154,6 +154,7 @@ func rejudgedTheSame(t *testing.T, j Rejudging, run uint64) {
 
 func rejudged(t *testing.T, j Rejudging, run uint64) Rejudged {
 	t.Helper()
+	defer j.Close(t.Context())
 	out, err := j.Run(t.Context(), run)
 	if err != nil {
 		t.Fatal(err)
