@@ -24,11 +24,11 @@ findings contains {"key": id, "message": message, "evidence": evidence} if {
 
 	# What most people don't have even a part of, before all that they hold is gathered.
 	some one in conflict.first
-	some grant in input.grants
-	fits_in_part(one, grant)
+	some part, pattern in one
+	in_reach(part, pattern)
 	some other in conflict.second
-	some beside in input.grants
-	fits_in_part(other, beside)
+	some beside, text in other
+	in_reach(beside, text)
 	first := matching(conflict.first)
 	count(first) > 0
 	second := matching(conflict.second)
@@ -77,25 +77,51 @@ matching(side) := {entitlement |
 	}
 }
 
-# Whatever a matcher gives beside each other, an entitlement that it fits fits in one of these.
-fits_in_part(matcher, grant) if {
-	some tag in grant.entitlement.tags
-	like(lower(matcher.tag), lower(tag))
+# Whatever a matcher gives beside each other, who holds an entitlement that it fits has each of these somewhere.
+in_reach("tag", pattern) if {
+	some tag in tags
+	like(lower(pattern), tag)
 }
 
-fits_in_part(matcher, grant) if like(lower(matcher.entitlement), lower(grant.entitlement.id))
+in_reach("entitlement", pattern) if {
+	some name in names
+	like(lower(pattern), name)
+}
 
-fits_in_part(matcher, grant) if like(lower(matcher.entitlement), lower(grant.entitlement.name))
+in_reach("resource", pattern) if {
+	some resource in resources
+	like(lower(pattern), resource)
+}
 
-fits_in_part(matcher, grant) if like(lower(matcher.resource), lower(grant.entitlement.resource))
+in_reach("source", pattern) if {
+	some source in sources
+	like(lower(pattern), source)
+}
+
+tags contains lower(tag) if {
+	some grant in input.grants
+	some tag in grant.entitlement.tags
+}
+
+names contains lower(grant.entitlement.id) if some grant in input.grants
+
+names contains lower(name) if {
+	some grant in input.grants
+	name := grant.entitlement.name
+}
+
+resources contains lower(resource) if {
+	some grant in input.grants
+	resource := grant.entitlement.resource
+}
 
 # An entitlement without a resource has an empty one.
-fits_in_part(matcher, grant) if {
+resources contains "" if {
+	some grant in input.grants
 	not grant.entitlement.resource
-	like(lower(matcher.resource), "")
 }
 
-fits_in_part(matcher, grant) if like(lower(matcher.source), lower(grant.source))
+sources contains lower(grant.source) if some grant in input.grants
 
 like(pattern, text) if pattern == text
 

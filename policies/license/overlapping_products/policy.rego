@@ -24,8 +24,8 @@ findings contains object.union(finding, saving(products)) if {
 
 	# Before all that is paid for somebody is gathered: is there one of them at all?
 	some product in overlap.products
-	some seat in input.seats
-	may_fit(product, seat)
+	some name in names
+	like(lower(product), name)
 	products := [seats |
 		some pattern in overlap.products
 		seats := [seat | some seat in paid; fits(pattern, seat)]
@@ -60,11 +60,14 @@ disabled(seat) if {
 	account.enabled == false
 }
 
+names contains lower(seat.sku) if some seat in input.seats
+
+names contains lower(product) if {
+	some seat in input.seats
+	product := seat.product
+}
+
 # A product is called by its name, or its SKU where it has none.
-may_fit(pattern, seat) if like(lower(pattern), lower(seat.product))
-
-may_fit(pattern, seat) if like(lower(pattern), lower(seat.sku))
-
 fits(pattern, seat) if like(lower(pattern), lower(lib.product(seat)))
 
 fits(pattern, seat) if like(lower(pattern), lower(seat.sku))
