@@ -39,6 +39,8 @@ type Rejudging struct {
 
 	engine  *policy.Engine                        // made for the first run
 	screens map[access.SubjectKind]*policy.Screen // by kinds that were translated; nil: they can't be
+	doubted map[access.SubjectKind]bool           // the translation has passed over what it shouldn't
+	nights  int                                   // that were judged
 }
 
 // Close ends what the first run began.
@@ -51,7 +53,7 @@ func (j *Rejudging) Close(ctx context.Context) {
 // begin compiles the policies, or takes those of the run before.
 func (j *Rejudging) begin(ctx context.Context, options policy.EngineOptions) (err error) {
 	if j.engine == nil {
-		j.screens = map[access.SubjectKind]*policy.Screen{}
+		j.screens, j.doubted = map[access.SubjectKind]*policy.Screen{}, map[access.SubjectKind]bool{}
 		j.engine, err = policy.NewEngine(ctx, j.Pack, options)
 		return err
 	}
@@ -64,6 +66,9 @@ func (j *Rejudging) begin(ctx context.Context, options policy.EngineOptions) (er
 // screen translates the policies of a kind for the prefilter; nil: it is no use.
 func (j *Rejudging) screen(ctx context.Context, kind access.SubjectKind) (*policy.Screen, error) {
 	screen, known := j.screens[kind]
+	if j.doubted[kind] {
+		return nil, nil
+	}
 	if known {
 		return screen, nil
 	}
@@ -81,16 +86,20 @@ func (j *Rejudging) screen(ctx context.Context, kind access.SubjectKind) (*polic
 	return screen, nil
 }
 
-// rejudgedSample is about how many subjects of a kind are judged in full in each night, to check the prefilter: over a month
-// of nights that comes to more than a scan's sample.
-const rejudgedSample = 200
+const (
+	// rejudgedSample is about how many subjects of a kind are judged in full to check the prefilter, in the first night and in
+	// each that is some sampledNights after: over a month of nights that comes to more than a scan's sample. To make a few whole
+	// takes nearly as long as to make many.
+	rejudgedSample = 1000
+	sampledNights  = 5
+)
 
 // Run makes the subjects of a kept run again, as they were, and judges them. Nothing is recorded. Its caller holds the lease.
 // A run that is no longer kept is store.ErrNotFound.
 //
 // Of the subjects no more is made than the policies look at, unless that is not known: there is no column then for a policy
 // to take for unknown, and a statement that asks for it fails. The prefilter passes over as in a scan; what its sample shows
-// is judged again by all, and said by nobody: the results are right.
+// is judged again by all, and said by nobody: the results are right. In the nights that follow, the kind is not prefiltered.
 func (j *Rejudging) Run(ctx context.Context, run uint64) (Rejudged, error) {
 	info, err := j.Store.RunByID(ctx, run)
 	if err != nil {
@@ -117,6 +126,10 @@ func (j *Rejudging) Run(ctx context.Context, run uint64) (Rejudged, error) {
 		if err := j.judge(ctx, past, engine, kind, screens[kind], &out); err != nil {
 			return out, err
 		}
+	}
+	j.nights++
+	for _, d := range engine.Doubts() {
+		j.doubted[d.Subject.Kind] = true
 	}
 	out.Tallies, out.Failures = engine.Tallies(), engine.Failures()
 	kept := out.Results[:0]
@@ -185,6 +198,9 @@ func (j *Rejudging) judge(ctx context.Context, past *store.Past, engine *policy.
 		}
 		a := asking{screening: newScreening(screen, past.ID, subjects/rejudgedSample), engine: engine, workers: workers, progress: unheard{},
 			writing: &building, taker: func() taker { return found }}
+		if j.nights%sampledNights > 0 {
+			a.asked.Sample = store.Sample{}
+		}
 		return a.judgeAll(ctx, past)
 	}
 	return each(ctx, workers, n, func(ctx context.Context, i int) error {

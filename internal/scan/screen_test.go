@@ -159,6 +159,11 @@ func rejudged(t *testing.T, j Rejudging, run uint64) Rejudged {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if j.tamper != nil { // what is doubted once is not trusted in a night without a sample
+		if out, err = j.Run(t.Context(), run); err != nil {
+			t.Fatal(err)
+		}
+	}
 	slices.SortFunc(out.Results, func(a, b policy.Result) int { return strings.Compare(string(a.Fingerprint), string(b.Fingerprint)) })
 	return out
 }
