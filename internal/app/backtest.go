@@ -129,7 +129,6 @@ func (a *App) Backtest(ctx context.Context, o BacktestOptions) (Backtest, error)
 			if err != nil {
 				return err
 			}
-			again.Sandbox = nil // they were tried on the first night
 			night := Night{Day: run.Time.In(zone).Format(time.DateOnly), Run: run.ID, Time: run.Time, Incomplete: run.Status != store.RunComplete}
 			for _, in := range judged.Inputs {
 				if in.Status != store.InputFresh {

@@ -23,14 +23,15 @@ type Rejudged struct {
 }
 
 // Rejudging says by what kept runs are judged again, one after the other. Its fields stay as they are from the first run on, but
-// for Sandbox and Whole. Close it.
+// for Whole. Close it.
 type Rejudging struct {
 	Store   *store.Store
 	Pack    *policy.Pack
 	Only    []string // the policies, enabled or not
 	Workers int      // 0 for one a core
 	Lane    Lane     // "" is LaneAuto
-	// Sandbox is where those policies are tried first that do not come with the program; nil: nowhere.
+	// Sandbox is where those policies that do not come with the program are tried first, on all of a run, until one does no harm;
+	// nil: nowhere.
 	Sandbox *policy.Sandbox
 	// Whole makes all of the subjects, whatever the policies read of them.
 	Whole bool
@@ -41,6 +42,7 @@ type Rejudging struct {
 	screens map[access.SubjectKind]*policy.Screen // by kinds that were translated; nil: they can't be
 	doubted map[access.SubjectKind]bool           // the translation has passed over what it shouldn't
 	nights  int                                   // that were judged
+	tried   map[string]bool                       // the policies that have passed the sandbox
 }
 
 // Close ends what the first run began.
@@ -53,7 +55,7 @@ func (j *Rejudging) Close(ctx context.Context) {
 // begin compiles the policies, or takes those of the run before.
 func (j *Rejudging) begin(ctx context.Context, options policy.EngineOptions) (err error) {
 	if j.engine == nil {
-		j.screens, j.doubted = map[access.SubjectKind]*policy.Screen{}, map[access.SubjectKind]bool{}
+		j.screens, j.doubted, j.tried = map[access.SubjectKind]*policy.Screen{}, map[access.SubjectKind]bool{}, map[string]bool{}
 		j.engine, err = policy.NewEngine(ctx, j.Pack, options)
 		return err
 	}
@@ -119,7 +121,7 @@ func (j *Rejudging) Run(ctx context.Context, run uint64) (Rejudged, error) {
 		return Rejudged{}, err
 	}
 	out := Rejudged{Run: past.RunInfo, Inputs: past.Inputs}
-	if err := tryFirst(ctx, j.Sandbox, past, j.Pack, j.foreign(), engine, options); err != nil {
+	if err := j.tryFirst(ctx, past, options); err != nil {
 		return out, err
 	}
 	for _, kind := range engine.Kinds() {
@@ -140,6 +142,19 @@ func (j *Rejudging) Run(ctx context.Context, run uint64) (Rejudged, error) {
 	}
 	out.Results = kept
 	return out, nil
+}
+
+// tryFirst tries in the sandbox what has not passed it in a night before.
+func (j *Rejudging) tryFirst(ctx context.Context, past *store.Past, options policy.EngineOptions) error {
+	untried := j.untried()
+	if err := tryFirst(ctx, j.Sandbox, past, j.Pack, untried, j.engine, options); err != nil {
+		return err
+	}
+	failures := j.engine.Failures()
+	for _, p := range untried {
+		j.tried[p.ID] = failures[p.ID] == nil
+	}
+	return nil
 }
 
 // prepare says what the run's subjects are screened by, and what the policies look at; nil if that is everything.
@@ -163,20 +178,23 @@ func (j *Rejudging) prepare(ctx context.Context, info store.RunInfo) (map[access
 			wanted = nil
 		}
 	}
-	if j.Whole || j.Sandbox != nil && len(j.foreign()) > 0 { // the sandbox is sent whole subjects
+	if j.Whole || len(j.untried()) > 0 { // the sandbox is sent whole subjects
 		wanted = nil
 	}
 	return screens, wanted, nil
 }
 
-// foreign are the policies that do not come with the program.
-func (j *Rejudging) foreign() (foreign []policy.Policy) {
+// untried are the policies that do not come with the program and have not passed the sandbox yet.
+func (j *Rejudging) untried() (untried []policy.Policy) {
+	if j.Sandbox == nil {
+		return nil
+	}
 	for _, id := range j.Only {
-		if p, ok := j.Pack.Policy(id); ok && !p.BuiltIn {
-			foreign = append(foreign, p)
+		if p, ok := j.Pack.Policy(id); ok && !p.BuiltIn && !j.tried[id] {
+			untried = append(untried, p)
 		}
 	}
-	return foreign
+	return untried
 }
 
 // judge judges the subjects of one kind.

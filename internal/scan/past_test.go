@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -137,6 +139,7 @@ findings contains {"message": sprintf("it is %v", [to_number(input.account.attri
 
 // Nights that differ in one thing, or two that have nothing to do with each other, are judged, one after the other by what was made ready once, as each is by itself: after a
 // night that is not kept, one that was broken off, and others who make subjects in between; also where a policy fails in one night.
+// A policy is tried in a process of its own until it does no harm.
 func TestNightsAfterEachOther(t *testing.T) {
 	library := engine(t)
 	ctx, dir := t.Context(), t.TempDir()
@@ -229,6 +232,40 @@ func TestNightsAfterEachOther(t *testing.T) {
 			t.Error("no policy fails in one night only")
 		}
 	}
+
+	started := 0
+	again := Rejudging{Store: facts, Pack: pack, Only: []string{"ACME-02"}, Sandbox: &policy.Sandbox{Command: func(ctx context.Context) *exec.Cmd {
+		started++
+		cmd := exec.CommandContext(ctx, os.Args[0])
+		cmd.Env = append(os.Environ(), "LAPSE_TRIAL=1")
+		return cmd
+	}}}
+	defer again.Close(ctx)
+	for i, n := range []struct {
+		night   int
+		fails   bool
+		started int
+	}{{5, true, 1}, {5, true, 2}, {0, false, 3}, {1, false, 3}} {
+		judged, err := again.Run(ctx, runs[n.night])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if fails := judged.Failures["ACME-02"] != nil; fails != n.fails || started != n.started {
+			t.Errorf("after %d: failed %v, tried %d times in a process of its own, want %v and %d", i+1, fails, started, n.fails, n.started)
+		}
+	}
+}
+
+// TestMain lets the test binary be the process in which a policy.Sandbox tries policies.
+func TestMain(m *testing.M) {
+	if os.Getenv("LAPSE_TRIAL") != "" {
+		if err := policy.ServeTrial(context.Background(), os.Stdin, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
 }
 
 // judged is what a night comes to, in words.

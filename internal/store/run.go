@@ -325,7 +325,7 @@ func (r *Run) token(what string) string {
 
 // smallBlocks keep an INSERT SELECT from gathering a million rows in memory before it sorts and writes them.
 func smallBlocks() clickhouse.Settings {
-	return clickhouse.Settings{"min_insert_block_size_rows": 131_072, "min_insert_block_size_bytes": 32 << 20, "max_block_size": 16_384}
+	return clickhouse.Settings{"min_insert_block_size_rows": 1_048_576, "min_insert_block_size_bytes": 32 << 20, "max_block_size": 16_384}
 }
 
 // sqlFile is the text of sql/name.sql.
