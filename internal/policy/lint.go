@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -311,8 +312,16 @@ func unformatted(f file) (Problem, bool) {
 	for n < len(want)-1 && n < len(got)-1 && want[n] == got[n] {
 		n++
 	}
+	stands, instead := quotedLine(got[n]), quotedLine(want[n])
 	return Problem{File: f.name, Line: n + 1, Check: "format", Level: Warning,
-		Message: fmt.Sprintf("is not as opa fmt writes it: here stands %q", got[n]), Instead: fmt.Sprintf("%q, or let `lapse policy check --fix` write it", want[n])}, true
+		Message: "is not as opa fmt writes it: here stands " + stands, Instead: instead + ", or let `lapse policy check --fix` write it"}, true
+}
+
+func quotedLine(line string) string {
+	if line == "" {
+		return "an empty line"
+	}
+	return strconv.Quote(line)
 }
 
 func formatted(name, text string) (string, error) {
