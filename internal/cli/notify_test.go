@@ -48,7 +48,7 @@ policies: {rules: {LVR-01: {assignee: manager}}}
 	list := w.run(0, "owners", "--format", "csv", "--at", w.now)
 	answer := func(user string) string {
 		t.Helper()
-		row := regexp.MustCompile(`hr:p7,Person 7,manager,(\w{12}),LVR-01,erp,` + user + `,`).FindStringSubmatch(list)
+		row := regexp.MustCompile(`hr:p7,Person 7,manager,(\w{10}),LVR-01,erp,` + user + `,`).FindStringSubmatch(list)
 		if row == nil {
 			t.Fatalf("%s is not among\n%s", user, list)
 		}
