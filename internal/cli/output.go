@@ -32,11 +32,7 @@ func (l *list) print(w io.Writer, format, empty string) error {
 		return printJSON(w, l.values)
 	case "csv":
 		out := csv.NewWriter(w)
-		names := make([]string, len(l.columns))
-		for i, c := range l.columns { // a table's heading is in words
-			names[i] = strings.ReplaceAll(strings.TrimSpace(c), " ", "_")
-		}
-		if err := out.Write(names); err != nil {
+		if err := out.Write(l.columns); err != nil {
 			return err
 		}
 		for _, row := range l.cells {

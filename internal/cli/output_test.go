@@ -6,12 +6,12 @@ import (
 )
 
 func TestListFormats(t *testing.T) {
-	l := list{columns: []string{"name", "a note"}}
+	l := list{columns: []string{"name", "note"}}
 	l.add(map[string]string{"name": "a"}, "Zoë", "=HYPERLINK(1)")
 	l.add(map[string]string{"name": "b"}, "bob\x1b[31m", "-12.50")
 	for format, want := range map[string]string{
-		"table": "name      a note\nZoë       =HYPERLINK(1)\nbob [31m  -12.50\n",
-		"csv":   "name,a_note\nZoë,'=HYPERLINK(1)\nbob\x1b[31m,-12.50\n",
+		"table": "name      note\nZoë       =HYPERLINK(1)\nbob [31m  -12.50\n",
+		"csv":   "name,note\nZoë,'=HYPERLINK(1)\nbob\x1b[31m,-12.50\n",
 		"json":  "[\n  {\n    \"name\": \"a\"\n  },\n  {\n    \"name\": \"b\"\n  }\n]\n",
 	} {
 		var out strings.Builder
