@@ -50,6 +50,12 @@ reasons contains sprintf("%s %s", [name, title]) if input.account.locked`},
 	{name: "a rule with two values in a text", lane: LaneComplete, body: `some reason in reasons`, rest: `reasons contains sprintf("%s is off", [what]) if input.account.enabled
 what := input.account.email if not input.account.username
 what := input.account.username`},
+	{name: "else that conflicts", lane: LaneFull, body: `not held`, rest: `held if p = x
+p := input.account.days_since_login if { input.account.enabled } else := 3 if { input.account.mfa }
+p := 2 if { not input.account.enabled }`},
+	{name: "else that doesn't conflict", lane: LaneComplete, body: `not held`, rest: `held if p = x
+p := input.account.days_since_login if { input.account.enabled } else := input.account.username if { input.account.enabled; input.account.mfa }
+p := 2 if { not input.account.enabled }`},
 	{name: "else that is compared", body: `name == "Beta"`, rest: elseName},
 	{name: "else that is not compared", body: `not name == "Beta"`, rest: elseName},
 	{name: "default true", body: `known`, rest: "default known := true\nknown := false if input.account.enabled"},

@@ -285,8 +285,19 @@ type literal struct {
 	typed   bool // the left side is known not to be a bool
 }
 
-// exclusive reports whether it can be seen that two definitions never hold both.
+// exclusive reports whether it can be seen that two definitions never hold both, by whichever of their else branches.
 func exclusive(a, b *ast.Rule, p *Policy) bool {
+	for ; a != nil; a = a.Else {
+		for other := b; other != nil; other = other.Else {
+			if !exclusiveBodies(a, other, p) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+func exclusiveBodies(a, b *ast.Rule, p *Policy) bool {
 	for _, x := range conjuncts(a) {
 		for _, y := range conjuncts(b) {
 			if opposite(x, y, p) || opposite(y, x, p) {
