@@ -20,10 +20,10 @@ const (
 	mostDigits  = 10_000 // of a number
 )
 
-// capBuiltins limits the builtins whose result can be much larger than what the policy holds, in this process, and puts a faster
+// setBuiltins limits the builtins whose result can be much larger than what the policy holds, in this process, and puts a faster
 // json.filter in the place of OPA's. OPA finds builtins by name in one table and lets no query bring its own, so the table is
 // changed, once, before anything is evaluated.
-var capBuiltins = sync.OnceFunc(func() {
+var setBuiltins = sync.OnceFunc(func() {
 	for name, size := range growing {
 		f := topdown.GetBuiltin(name)
 		if f == nil {

@@ -116,7 +116,7 @@ const resultVar = ast.Var("found")
 
 // NewEngine compiles the enabled policies of a pack.
 func NewEngine(ctx context.Context, pack *Pack, options EngineOptions) (*Engine, error) {
-	capBuiltins()
+	setBuiltins()
 	if options.Budget == 0 {
 		options.Budget = defaultBudget
 	}

@@ -42,7 +42,7 @@ func TestFilter(t *testing.T) {
 	}
 }
 
-// opaFilter is OPA's own, as it was before capBuiltins.
+// opaFilter is OPA's own, as it was before setBuiltins.
 var opaFilter = topdown.GetBuiltin(ast.JSONFilter.Name)
 
 func filtered(t *testing.T, f topdown.BuiltinFunc, operands []*ast.Term) (out string) {

@@ -226,7 +226,7 @@ type testRun struct {
 
 // runTests runs the tests whose names match the pattern.
 func (p *Pack) runTests(ctx context.Context, modules map[string]*ast.Module, pattern string, configure func(*tester.Runner)) (testRun, error) {
-	capBuiltins()
+	setBuiltins()
 	c := ast.NewCompiler().WithEnablePrintStatements(true).WithCapabilities(testCapabilities())
 	c.SetErrorLimit(0)
 	params := map[string]any{}

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -141,18 +140,9 @@ findings contains {"message": sprintf("it is %v", [to_number(input.account.attri
 // night that is not kept, one that was broken off, and others who make subjects in between; also where a policy fails in one night.
 // A policy is tried in a process of its own until it does no harm.
 func TestNightsAfterEachOther(t *testing.T) {
-	library := engine(t)
-	ctx, dir := t.Context(), t.TempDir()
-	facts, err := store.Open(ctx, store.Options{URL: "embedded:" + dir, Library: library})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer facts.Close()
-	decisions, err := state.Open(ctx, state.Options{Path: filepath.Join(dir, "state.db")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer decisions.Close()
+	ctx := t.Context()
+	facts, decisions, done := openStores(t)
+	defer done()
 	off := false
 	pack, err := policy.Load(policy.Options{Overrides: map[string]policy.Override{"ACME-02": {Enabled: &off}}}, policy.Source{Name: "policies", FS: policies.FS}, policy.Source{Name: "own", FS: ownRules})
 	if err != nil {

@@ -86,20 +86,30 @@ func engine(t testing.TB) string {
 	return library
 }
 
+// openStores opens an empty store and state, until done: there can be one store at a time.
+func openStores(t *testing.T) (facts *store.Store, decisions *state.State, done func()) {
+	t.Helper()
+	library, dir := engine(t), t.TempDir()
+	facts, err := store.Open(t.Context(), store.Options{URL: "embedded:" + dir, Library: library})
+	if err != nil {
+		t.Fatal(err)
+	}
+	decisions, err = state.Open(t.Context(), state.Options{Path: filepath.Join(dir, "state.db")})
+	if err != nil {
+		facts.Close()
+		t.Fatal(err)
+	}
+	return facts, decisions, func() {
+		decisions.Close()
+		facts.Close()
+	}
+}
+
 func scanOnce(t *testing.T, lane Lane, tamper func(*policy.Screen)) scanned {
 	t.Helper()
-	library := engine(t)
-	ctx, dir := t.Context(), t.TempDir()
-	facts, err := store.Open(ctx, store.Options{URL: "embedded:" + dir, Library: library})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer facts.Close()
-	decisions, err := state.Open(ctx, state.Options{Path: filepath.Join(dir, "state.db")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer decisions.Close()
+	ctx := t.Context()
+	facts, decisions, done := openStores(t)
+	defer done()
 	on := true
 	pack, err := policy.Load(policy.Options{Overrides: map[string]policy.Override{"DOR-01": {Enabled: &on}}}, policy.Source{Name: "policies", FS: policies.FS})
 	if err != nil {
